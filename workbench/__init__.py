@@ -1,0 +1,32 @@
+"""A workbench for language-model agents that learn by doing."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.config import RunConfig, load_preset
+    from workbench.envs.checker import check_text_env
+    from workbench.envs.text_env import Outcome, TextEnv
+    from workbench.records import Reflection, Trajectory, Turn
+
+__version__ = "0.1.0"
+
+# Looked up on first use, so that `import workbench` costs nothing and never loads torch.
+_HOMES = {
+    "RunConfig": "workbench.config",
+    "load_preset": "workbench.config",
+    "check_text_env": "workbench.envs.checker",
+    "Outcome": "workbench.envs.text_env",
+    "TextEnv": "workbench.envs.text_env",
+    "Reflection": "workbench.records",
+    "Trajectory": "workbench.records",
+    "Turn": "workbench.records",
+}
+
+__all__ = ["Outcome", "Reflection", "RunConfig", "TextEnv", "Trajectory", "Turn", "check_text_env", "load_preset"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'workbench' has no attribute {name!r}")

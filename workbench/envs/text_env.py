@@ -1,0 +1,162 @@
+"""The environment contract: a ``gymnasium.Env`` whose observations and actions are text.
+
+Subclass :class:`TextEnv` and implement ``tasks``, ``_begin`` and ``_act``; give it ``snapshot``, ``restore``
+and ``oracle`` where you can. ``workbench.envs.checker.check_text_env`` proves the contract for any class.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import gymnasium
+from gymnasium import spaces
+
+from workbench.errors import EnvError, nearest
+
+Info = dict[str, Any]
+
+
+class Outcome(NamedTuple):
+    """What one command did."""
+
+    reward: float
+    """Environment units."""
+    terminated: bool
+    """The task is over: solved, or failed for good."""
+
+
+class TextEnv(gymnasium.Env[str, str]):
+    """A seeded text world.
+
+    ``reset(seed=, options={"task", "stage"})`` returns ``(observation, info)`` and ``step(command)`` returns
+    ``(observation, reward, terminated, truncated, info)``. The observation never contains the list of
+    commands. ``info`` holds:
+
+    - ``admissible_commands``: what can be done now, in a fixed order (absent when the answer is free text);
+    - ``success``: True once the task is solved; set here, never derived from a return;
+    - ``state_key``: identifies the state, so that two trajectories can be aligned;
+    - ``task``, ``stage``: what is being played; ``task_statement``: the instruction, shown first in every
+      prompt and never shortened.
+
+    All randomness comes from the seed given to ``reset``.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 - Gymnasium's own declaration
+    name: ClassVar[str] = "text"
+    stages: ClassVar[tuple[str, ...]] = ("full",)
+    """Easiest first; the last is the whole task."""
+
+    def __init__(self, *, horizon: int = 20, render_mode: str | None = None) -> None:
+        """``horizon`` is the number of turns after which a trajectory is truncated.
+
+        Raises:
+            EnvError: ``horizon`` is below 1.
+        """
+        if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+            raise EnvError(f"{self.name}: horizon must be a whole number of at least 1, found {horizon!r}")
+        self.horizon = horizon
+        self.render_mode = render_mode
+        self.observation_space = spaces.Text(max_length=100_000, min_length=0)
+        self.action_space = spaces.Text(max_length=1_000, min_length=0)
+        self.task = ""
+        self.stage = self.stages[-1]
+        self.turns_taken = 0
+        self.success = False
+        self._over = True
+
+    # What a subclass provides -------------------------------------------------------------------------
+
+    @abstractmethod
+    def tasks(self, stage: str) -> Sequence[str]:
+        """Every task of ``stage``, in a fixed order."""
+
+    @abstractmethod
+    def _begin(self, task: str, stage: str) -> None:
+        """Put the world into the start state of ``task``; draw randomness from ``self.np_random`` only."""
+
+    @abstractmethod
+    def _act(self, command: str) -> Outcome:
+        """Carry out an admissible command; set ``self.success`` when the task is solved."""
+
+    @abstractmethod
+    def observe(self) -> str:
+        """The state in words, without the list of commands."""
+
+    @abstractmethod
+    def admissible_commands(self) -> tuple[str, ...]:
+        """What can be done now, in a fixed order."""
+
+    @abstractmethod
+    def state_key(self) -> str:
+        """Identifies the state: equal keys, equal futures (time left aside)."""
+
+    @abstractmethod
+    def task_statement(self) -> str:
+        """The instruction for the current task."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything ``restore`` needs to continue from here, as JSON values."""
+        raise EnvError(f"{self.name}: this environment cannot be branched; it defines no snapshot()")
+
+    def restore(self, snapshot: dict[str, Any]) -> tuple[str, Info]:
+        """Return to a state that ``snapshot`` described; gives its observation and info."""
+        raise EnvError(f"{self.name}: this environment cannot be branched; it defines no restore()")
+
+    def oracle(self) -> list[str] | None:
+        """A shortest sequence of commands that solves the task from here, or None when unknown."""
+        return None
+
+    # The Gymnasium interface --------------------------------------------------------------------------
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, Info]:
+        """Start a trajectory; ``options`` may name the ``task`` and the ``stage``.
+
+        Raises:
+            EnvError: An option, stage or task is unknown.
+        """
+        super().reset(seed=seed)
+        options = dict(options or {})
+        stage = options.pop("stage", None) or self.stages[-1]
+        task = options.pop("task", None)
+        if options:
+            raise EnvError(f"{self.name}: unknown reset option {next(iter(options))!r}; known: stage, task")
+        if stage not in self.stages:
+            raise EnvError(f"{self.name}: unknown stage {stage!r}; {nearest(stage, self.stages)}")
+        tasks = self.tasks(stage)
+        if task is None:
+            task = tasks[int(self.np_random.integers(len(tasks)))]
+        self.task, self.stage = task, stage
+        self.turns_taken, self.success, self._over = 0, False, False
+        self._begin(task, stage)
+        return self.observe(), self._info()
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
+        """Carry out one command.
+
+        Raises:
+            EnvError: The trajectory is over, or the command is not admissible here.
+        """
+        if self._over:
+            raise EnvError(f"{self.name}: the trajectory is over; call reset() before the next step()")
+        known = self.admissible_commands()
+        if action not in known:
+            raise EnvError(f"{self.name}: {action!r} is not admissible here; {nearest(str(action), known)}")
+        outcome = self._act(action)
+        self.turns_taken += 1
+        truncated = not outcome.terminated and self.turns_taken >= self.horizon
+        self._over = outcome.terminated or truncated
+        return self.observe(), float(outcome.reward), outcome.terminated, truncated, self._info()
+
+    def render(self) -> str:
+        """The observation, for people."""
+        return self.observe()
+
+    def _info(self) -> Info:
+        return {
+            "admissible_commands": self.admissible_commands(),
+            "success": self.success,
+            "state_key": self.state_key(),
+            "task": self.task,
+            "stage": self.stage,
+            "task_statement": self.task_statement(),
+        }

@@ -1,0 +1,57 @@
+"""Errors a person can cause: one line each, saying what was wrong, what was found and what to do.
+
+The command line prints the message of a :class:`WorkbenchError` and exits with code 2. Every class also
+inherits the standard-library error it specialises, so that callers can catch either.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class WorkbenchError(Exception):
+    """Root of all errors a person can mend."""
+
+
+class ConfigError(WorkbenchError, ValueError):
+    """A setting, preset or argument that cannot be used."""
+
+
+class EnvError(WorkbenchError, ValueError):
+    """An environment that breaks its contract, or a command it does not know."""
+
+
+class ModelError(WorkbenchError, RuntimeError):
+    """A model or tokenizer that cannot be loaded or cannot play."""
+
+
+class DeviceError(WorkbenchError, RuntimeError):
+    """A device or precision that this machine does not have."""
+
+
+class PromptError(WorkbenchError, ValueError):
+    """A prompt that does not fit, or a state with more commands than labels."""
+
+
+class StoreError(WorkbenchError, RuntimeError):
+    """A run folder that is missing, damaged, foreign or of a newer schema."""
+
+
+class CheckpointError(StoreError):
+    """A checkpoint that is incomplete or damaged."""
+
+
+class RunBusyError(StoreError):
+    """Another live process holds this run."""
+
+
+class DataError(WorkbenchError, ValueError):
+    """Training data that is missing, malformed or empty."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence naming the known names closest to ``name``, or all of them when none is close."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    return "known: " + ", ".join(known)
