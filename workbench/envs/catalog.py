@@ -1,0 +1,83 @@
+"""Environments by name: the ones that ship with the workbench, and ``package.module:ClassName`` of your own."""
+
+import importlib
+import inspect
+from typing import Any
+
+import gymnasium
+
+from workbench.envs.taxi import DangerousTaxi
+from workbench.envs.text_env import TextEnv
+from workbench.errors import EnvError, nearest
+
+GYMNASIUM_ID = "workbench/DangerousTaxi-v0"
+
+
+def env_names() -> list[str]:
+    """Names that ``make_env`` knows without an import path, sorted."""
+    return sorted(_shipped())
+
+
+def make_env(name: str, **options: Any) -> TextEnv:
+    """Build an environment.
+
+    Args:
+        name: A name from ``env_names()``, or ``package.module:ClassName`` of a ``TextEnv`` subclass.
+        options: Arguments of the class.
+
+    Raises:
+        EnvError: The name is unknown, the class cannot be imported, is no usable ``TextEnv``, or refuses the options.
+    """
+    env_class = _imported(name) if ":" in name else _shipped().get(name)
+    if env_class is None:
+        raise EnvError(f"unknown environment {name!r}; {nearest(name, _shipped())}; your own is given as package.module:ClassName")
+    _check_options(name, env_class, options)
+    return env_class(**options)
+
+
+def undefined_methods(env_class: type[TextEnv]) -> list[str]:
+    """Names of the required methods that a subclass leaves undefined; ``gymnasium.Env`` does not check this itself."""
+    return [name for name in dir(env_class) if getattr(getattr(env_class, name), "__isabstractmethod__", False)]
+
+
+def register_with_gymnasium() -> None:
+    """Make DangerousTaxi known to ``gymnasium.make`` as ``workbench/DangerousTaxi-v0``; calling it again changes nothing."""
+    if GYMNASIUM_ID not in gymnasium.registry:
+        gymnasium.register(GYMNASIUM_ID, entry_point="workbench.envs.taxi:DangerousTaxi")
+
+
+def _shipped() -> dict[str, type[TextEnv]]:
+    return {env_class.name: env_class for env_class in (DangerousTaxi,)}
+
+
+def _imported(name: str) -> type[TextEnv]:
+    module_name, _, class_name = name.partition(":")
+    if not class_name.isidentifier() or not all(part.isidentifier() for part in module_name.split(".")):
+        raise EnvError(f"environment {name!r} is not of the form package.module:ClassName")
+    try:
+        module = importlib.import_module(module_name)
+    # The module is the person's own code, and importing it may raise anything.
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise EnvError(f"environment {name!r}: importing {module_name} failed: {type(error).__name__}: {reason}") from error
+    classes = {key: value for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, TextEnv)}
+    if class_name not in vars(module):
+        known = [key for key in classes if key != TextEnv.__name__]
+        hint = nearest(class_name, known) if known else "it defines no TextEnv subclass"
+        raise EnvError(f"environment {name!r}: module {module_name} has no {class_name}; {hint}")
+    if class_name not in classes:
+        found = vars(module)[class_name]
+        kind = f"the class {found.__name__}" if inspect.isclass(found) else f"a {type(found).__name__}"
+        raise EnvError(f"environment {name!r} is {kind}, not a subclass of workbench.TextEnv")
+    if missing := undefined_methods(classes[class_name]):
+        raise EnvError(f"environment {name!r} does not define {', '.join(missing)}; a TextEnv needs each of them")
+    return classes[class_name]
+
+
+def _check_options(name: str, env_class: type[TextEnv], options: dict[str, Any]) -> None:
+    signature = inspect.signature(env_class)
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        known = ", ".join(signature.parameters) or "none"
+        raise EnvError(f"environment {name!r}: {error}; its options: {known}") from None
