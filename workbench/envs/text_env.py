@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
-from gymnasium import spaces
 
+from workbench.envs.spaces import AnyText, CommandText
 from workbench.errors import EnvError, nearest
 
 Info = dict[str, Any]
@@ -56,8 +56,8 @@ class TextEnv(gymnasium.Env[str, str]):
             raise EnvError(f"{self.name}: horizon must be a whole number of at least 1, found {horizon!r}")
         self.horizon = horizon
         self.render_mode = render_mode
-        self.observation_space = spaces.Text(max_length=100_000, min_length=0)
-        self.action_space = spaces.Text(max_length=1_000, min_length=0)
+        self.observation_space = AnyText()
+        self.action_space = CommandText(self.admissible_commands)
         self.task = ""
         self.stage = self.stages[-1]
         self.turns_taken = 0
@@ -121,13 +121,15 @@ class TextEnv(gymnasium.Env[str, str]):
         if options:
             raise EnvError(f"{self.name}: unknown reset option {next(iter(options))!r}; known: stage, task")
         if stage not in self.stages:
-            raise EnvError(f"{self.name}: unknown stage {stage!r}; {nearest(stage, self.stages)}")
+            raise EnvError(f"{self.name}: unknown stage {stage!r}; {nearest(str(stage), self.stages)}")
         tasks = self.tasks(stage)
         if task is None:
             task = tasks[int(self.np_random.integers(len(tasks)))]
         self.task, self.stage = task, stage
-        self.turns_taken, self.success, self._over = 0, False, False
+        # Over until the task has begun: one that _begin refuses cannot be played.
+        self.turns_taken, self.success, self._over = 0, False, True
         self._begin(task, stage)
+        self._over = False
         return self.observe(), self._info()
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
