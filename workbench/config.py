@@ -276,7 +276,7 @@ def _yaml_value(text: str, key: str) -> Any:
         raise ConfigError(f"--set {key}: the value {text!r} is not valid YAML") from None
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         try:
-            return float(value)
+            return float(text)  # not the value: quotes keep a number a word
         except ValueError:
             return value
     return value
