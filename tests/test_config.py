@@ -99,7 +99,7 @@ def test_a_dump_holds_every_setting_and_survives_unusual_values(tmp_path):
             "description='Grüße: ''quoted'', #5'",
             "sft_policy.learning_rate=1e-7",
             "policy.lora.lora_target_modules=[q_proj, v_proj]",
-            "env.options={size: 3, name: null, deep: {on: true}}",
+            "env.options={size: 3, name: null, deep: {rate: 1.0e-7, flag: true}}",
             "data.behaviours=[{share: 2, random: 0.5, safe: false}]",
         ],
     )
