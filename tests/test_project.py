@@ -18,7 +18,8 @@ LIGHT = ("records", "config", "errors", "seeding", "prompts", "curriculum", "env
 
 
 def project() -> dict[str, Any]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
 
 
 def pins() -> dict[str, str]:
