@@ -8,7 +8,7 @@ import gymnasium
 
 from workbench.envs.taxi import DangerousTaxi
 from workbench.envs.text_env import TextEnv
-from workbench.errors import EnvError, nearest
+from workbench.errors import EnvError, WorkbenchError, nearest
 
 GYMNASIUM_ID = "workbench/DangerousTaxi-v0"
 
@@ -18,7 +18,7 @@ def env_names() -> list[str]:
     return sorted(_shipped())
 
 
-def make_env(name: str, **options: Any) -> TextEnv:
+def make_env(name: str, /, **options: Any) -> TextEnv:
     """Build an environment.
 
     Args:
@@ -31,8 +31,18 @@ def make_env(name: str, **options: Any) -> TextEnv:
     env_class = _imported(name) if ":" in name else _shipped().get(name)
     if env_class is None:
         raise EnvError(f"unknown environment {name!r}; {nearest(name, _shipped())}; your own is given as package.module:ClassName")
-    _check_options(name, env_class, options)
-    return env_class(**options)
+    known = ", ".join(inspect.signature(env_class).parameters) or "none"
+    try:
+        inspect.signature(env_class).bind(**options)
+    except TypeError as error:
+        raise EnvError(f"environment {name!r}: {error}; its options: {known}") from None
+    try:
+        return env_class(**options)
+    except WorkbenchError:
+        raise
+    # The constructor may be a person's own code too.
+    except Exception as error:
+        raise EnvError(f"environment {name!r} could not be built: {_reason(error)}; its options: {known}") from error
 
 
 def undefined_methods(env_class: type[TextEnv]) -> list[str]:
@@ -57,9 +67,8 @@ def _imported(name: str) -> type[TextEnv]:
     try:
         module = importlib.import_module(module_name)
     # The module is the person's own code, and importing it may raise anything.
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise EnvError(f"environment {name!r}: importing {module_name} failed: {type(error).__name__}: {reason}") from error
+    except (Exception, SystemExit) as error:
+        raise EnvError(f"environment {name!r}: importing {module_name} failed: {_reason(error)}") from error
     classes = {key: value for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, TextEnv)}
     if class_name not in vars(module):
         known = [key for key in classes if key != TextEnv.__name__]
@@ -74,10 +83,5 @@ def _imported(name: str) -> type[TextEnv]:
     return classes[class_name]
 
 
-def _check_options(name: str, env_class: type[TextEnv], options: dict[str, Any]) -> None:
-    signature = inspect.signature(env_class)
-    try:
-        signature.bind(**options)
-    except TypeError as error:
-        known = ", ".join(signature.parameters) or "none"
-        raise EnvError(f"environment {name!r}: {error}; its options: {known}") from None
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

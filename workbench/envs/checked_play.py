@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
 def broken(rule: str, cause: str, found: object) -> EnvError:
     """The error for a broken rule, in one line: ``rule; likely cause; value found``."""
-    text = " ".join((found if isinstance(found, str) else repr(found)).split())
+    text = " ".join((found if isinstance(found, str) and found else repr(found)).split())
     return EnvError(f"{rule}; likely cause: {cause}; found {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '…'}")
 
 

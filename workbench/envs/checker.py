@@ -126,7 +126,9 @@ def _check_branching(make: Factory, stage: str, task: str) -> None:
         )
         for copy in (make(), env):
             rule = f"restore() continues as the original did (turn {number} of task {task})"
-            _require_equal(steps[number:], _continued(copy, texts[number], steps[number:]), rule, "the snapshot leaves something out")
+            _require_equal(
+                steps[number:], _continued(copy, texts[number], number, steps[number:]), rule, "the snapshot leaves something out"
+            )
             rule = "step() after the end raises EnvError in a restored trajectory too"
             _require_refusal(partial(copy.step, str(steps[-1].command)), rule, "the snapshot leaves out that it was over")
 
@@ -141,11 +143,15 @@ def _as_json(saved: object) -> str:
     return text
 
 
-def _continued(env: TextEnv, saved: str, original: Sequence[Step]) -> list[Step]:
+def _continued(env: TextEnv, saved: str, turns: int, original: Sequence[Step]) -> list[Step]:
     """The original's steps from a snapshot on, played again after ``restore``."""
     result: Any = env.restore(json.loads(saved))
     if not isinstance(result, tuple) or len(result) != 2:
         raise broken("restore() returns (observation, info)", "it returns nothing", result)
+    # A short trajectory never meets the horizon, so that the clock is looked at itself.
+    require(
+        env.turns_taken == turns, "restore() brings back turns_taken", "the snapshot leaves it out", f"{env.turns_taken} instead of {turns}"
+    )
     start = original[0]._replace(observation=result[0], info=result[1])
     try:
         return [start, *(checked_step(env, str(step.command)) for step in original[1:])]

@@ -84,13 +84,11 @@ class DangerousTaxi(TextEnv):
         if self._bonus_left and is_aboard(after):
             reward += PICKUP_BONUS
             self._bonus_left = False
-        if is_delivered(after):
+        delivered = is_delivered(after) and not is_delivered(before)
+        if delivered:
             reward += DELIVERY_BONUS
-        self.success = self._is_solved()
+        self.success = is_aboard(after) if self.stage == "pickup" else delivered
         return Outcome(reward, terminated=self.success)
-
-    def _is_solved(self) -> bool:
-        return is_aboard(self._state) if self.stage == "pickup" else is_delivered(self._state)
 
     def observe(self) -> str:
         """The map in seven lines, then the last command; nothing on the map hides anything else."""

@@ -42,6 +42,8 @@ class TaxiWorld(NamedTuple):
     """Shortest commands until the passenger is at the destination."""
     starts: dict[str, TaxiStart]
     task_ids: tuple[str, ...]
+    landmarks: tuple[tuple[int, int], ...]
+    """Row and column of the landmarks R, G, Y, B."""
 
 
 def decode(state: int) -> TaxiState:
@@ -87,6 +89,7 @@ def taxi_world() -> TaxiWorld:
         to_delivery=_shortest_routes(successors, {state for state in states if is_delivered(state)}),
         starts=starts,
         task_ids=tuple(starts),
+        landmarks=tuple((int(row), int(column)) for row, column in locations),
     )
 
 

@@ -41,7 +41,7 @@ class TextEnv(gymnasium.Env[str, str]):
     All randomness comes from the seed given to ``reset``.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 - Gymnasium's own declaration
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012 - Gymnasium's own declaration
     name: ClassVar[str] = "text"
     stages: ClassVar[tuple[str, ...]] = ("full",)
     """Easiest first; the last is the whole task."""

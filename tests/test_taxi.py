@@ -1,0 +1,395 @@
+"""DangerousTaxi against Gymnasium's own Taxi, its texts, rewards, stages, oracle and snapshots."""
+
+import json
+import time
+import warnings
+
+import numpy as np
+import pytest
+from gymnasium.envs.toy_text.taxi import TaxiEnv
+from gymnasium.utils.env_checker import check_env
+
+from workbench.envs.taxi import STATEMENT, DangerousTaxi, grid_cells
+from workbench.envs.taxi_world import COMMANDS, decode, taxi_world
+from workbench.errors import EnvError
+
+ORACLE_MILLISECONDS = 1.0
+SLOWEST_TURNS_PER_SECOND = 10_000  # a fifth of the target, so that a busy machine does not fail the test
+
+
+@pytest.fixture
+def env() -> DangerousTaxi:
+    return DangerousTaxi()
+
+
+def begin(env: DangerousTaxi, task: str, stage: str = "full") -> str:
+    return env.reset(seed=0, options={"task": task, "stage": stage})[0]
+
+
+def play(env: DangerousTaxi, *commands: str) -> list[float]:
+    return [env.step(command)[1] for command in commands]
+
+
+def place(env: DangerousTaxi, state: int) -> None:
+    """Put the world into any of the 500 states, most of which no task begins in."""
+    destination = "RGYB"[decode(state).destination]
+    begin(env, next(task for task in env.tasks("full") if task.endswith(destination)))
+    env._state = state
+
+
+# The same world as Gymnasium's -----------------------------------------------------------------------------
+
+
+def test_all_transitions_equal_gymnasiums(env):
+    peer = TaxiEnv()
+    for state in range(500):
+        for action, command in enumerate(COMMANDS):
+            peer.reset(seed=0)
+            peer.s = state
+            expected, _, delivered, _, _ = peer.step(action)
+            legal = expected != state
+            place(env, state)
+            _, reward, terminated, truncated, info = env.step(command)
+            assert env._state == expected
+            assert terminated == (delivered or not legal)
+            assert not truncated
+            assert info["success"] == delivered
+            assert (reward == -0.5) == (not legal)
+
+
+def test_legal_moves_are_those_of_gymnasiums_mask():
+    peer = TaxiEnv()
+    for state in range(500):
+        legal = [after != state for after in taxi_world().successors[state]]
+        assert np.array_equal(peer.action_mask(state).astype(bool), legal)
+
+
+def test_tasks_are_gymnasiums_start_states(env):
+    peer = TaxiEnv()
+    starts = {taxi_world().starts[task].waiting for task in env.tasks("full")}
+    assert starts == set(np.flatnonzero(peer.initial_state_distrib))
+    assert all(len(env.tasks(stage)) == 300 for stage in env.stages)
+    for state in (0, 123, 499):
+        assert tuple(decode(state)) == tuple(peer.decode(state))
+
+
+def test_a_task_id_says_where_everything_is(env):
+    begin(env, "r2c3-R-G")
+    assert env._state == TaxiEnv().encode(2, 3, 0, 1)
+    begin(env, "r2c3-R-G", stage="dropoff")
+    assert env._state == TaxiEnv().encode(0, 0, 4, 1)
+
+
+def test_gymnasiums_own_checker_passes():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*Not able to test alternative render modes.*")  # built directly, without a spec
+        check_env(DangerousTaxi(render_mode="ansi"))
+
+
+# What is shown -------------------------------------------------------------------------------------------
+
+GOLDEN = {
+    ("waiting elsewhere", "r2c3-R-G"): (
+        (),
+        ["|P: | : :D|", "| : | : : |", "| : : :T: |", "| | : | : |", "| | : | : |"],
+        "none",
+    ),
+    ("at the passenger", "r0c0-R-B"): (
+        (),
+        ["|O: | : : |", "| : | : : |", "| : : : : |", "| | : | : |", "| | : |D: |"],
+        "none",
+    ),
+    ("empty on the destination", "r0c4-Y-G"): (
+        (),
+        ["| : | : :E|", "| : | : : |", "| : : : : |", "| | : | : |", "|P| : | : |"],
+        "none",
+    ),
+    ("passenger aboard", "r0c0-R-B"): (
+        ("pickup", "south", "east"),
+        ["| : | : : |", "| :X| : : |", "| : : : : |", "| | : | : |", "| | : |D: |"],
+        "east",
+    ),
+    ("aboard on the destination", "r0c0-R-Y"): (
+        ("pickup", "south", "south", "south", "south"),
+        ["| : | : : |", "| : | : : |", "| : : : : |", "| | : | : |", "|Z| : | : |"],
+        "south",
+    ),
+    ("delivered", "r0c0-R-Y"): (
+        ("pickup", "south", "south", "south", "south", "dropoff"),
+        ["| : | : : |", "| : | : : |", "| : : : : |", "| | : | : |", "|S| : | : |"],
+        "dropoff",
+    ),
+    ("crashed", "r0c0-R-Y"): (
+        ("north",),
+        ["|O: | : : |", "| : | : : |", "| : : : : |", "| | : | : |", "|D| : | : |"],
+        "north",
+    ),
+}
+
+
+@pytest.mark.parametrize(("what", "task"), GOLDEN)
+def test_the_observation_is_golden(env, what, task):
+    commands, rows, last = GOLDEN[what, task]
+    begin(env, task)
+    play(env, *commands)
+    assert env.observe().split("\n") == ["+---------+", *rows, "+---------+", f"Last command: {last}"]
+    assert env.render() == env.observe()
+
+
+def test_states_in_play_look_different():
+    """Nothing hides anything: as many maps as states that can come up before the end."""
+    states = [state for state in range(500) if decode(state).passenger != decode(state).destination]
+    assert len({taxi_world().maps[state] for state in states}) == len(states) == 400
+
+
+def test_grid_cells_are_the_map_of_the_text(env):
+    cells = grid_cells(begin(env, "r2c3-R-G"))
+    assert [len(row) for row in cells] == [11] * 7
+    assert (cells[1][1], cells[3][7], cells[1][9]) == ("P", "T", "D")
+    assert (cells[1][4], cells[1][2]) == ("|", ":")
+    for text in ("", "Chain: ! _ @", "+---------+\n" * 3, "| | | | | |" * 7):
+        with pytest.raises(EnvError, match="does not begin with a taxi map"):
+            grid_cells(text)
+
+
+def test_the_statement_is_one_paragraph_that_explains_every_symbol(env):
+    statements = set()
+    for stage in env.stages:
+        begin(env, "r2c3-R-G", stage)
+        statements.add(env.task_statement())
+    assert statements == {STATEMENT}
+    assert "\n" not in STATEMENT
+    for symbol in "TPDOXEZS|":
+        assert f" {symbol} " in STATEMENT
+
+
+# Rewards and stages ---------------------------------------------------------------------------------------
+
+
+def test_rewards_of_a_delivery(env):
+    begin(env, "r0c0-R-Y")
+    rewards = play(env, "pickup", "south", "south", "south", "south", "dropoff")
+    assert rewards == pytest.approx([0.95, -0.05, -0.05, -0.05, -0.05, 0.95])
+    assert env.success
+
+
+def test_only_the_first_pickup_earns_the_bonus_and_a_wrong_landmark_is_legal(env):
+    begin(env, "r0c0-R-B")
+    rewards = play(env, "pickup", "dropoff", "pickup", "south", "south", "south", "south", "dropoff", "pickup")
+    assert rewards == pytest.approx([0.95] + [-0.05] * 8)
+    assert not env.success
+
+
+@pytest.mark.parametrize("stage", ["pickup", "dropoff", "full"])
+@pytest.mark.parametrize("command", ["north", "west"])
+def test_the_first_command_can_be_fatal(env, stage, command):
+    begin(env, "r0c0-R-Y", stage)
+    observation, reward, terminated, truncated, info = env.step(command)
+    assert (reward, terminated, truncated, info["success"]) == (-0.5, True, False, False)
+    assert observation.endswith(f"Last command: {command}")
+    with pytest.raises(EnvError, match="the trajectory is over"):
+        env.step("south")
+
+
+def test_illegal_pickup_and_dropoff_are_fatal(env):
+    begin(env, "r2c3-R-G")
+    assert play(env, "pickup") == [-0.5]
+    begin(env, "r2c3-R-G")
+    assert play(env, "dropoff") == [-0.5]
+    begin(env, "r2c3-R-G", "dropoff")
+    assert play(env, "south", "dropoff") == pytest.approx([-0.05, -0.5])
+
+
+def test_stage_pickup_ends_with_the_passenger_aboard(env):
+    begin(env, "r1c0-R-Y", "pickup")
+    play(env, "north")
+    _, reward, terminated, _, info = env.step("pickup")
+    assert (reward, terminated, info["success"]) == (pytest.approx(0.95), True, True)
+
+
+def test_stage_dropoff_starts_at_the_landmark_and_never_pays_a_pickup(env):
+    observation = begin(env, "r2c3-R-Y", "dropoff")
+    assert observation.split("\n")[1].startswith("|X")
+    rewards = play(env, "dropoff", "pickup", "south", "south", "south", "south", "dropoff")
+    assert rewards == pytest.approx([-0.05] * 6 + [0.95])
+    assert env.success
+
+
+def test_the_horizon_truncates():
+    env = DangerousTaxi(horizon=3)
+    begin(env, "r2c2-R-G")
+    results = [env.step(command)[2:4] for command in ("west", "east", "west")]
+    assert results == [(False, False), (False, False), (False, True)]
+    with pytest.raises(EnvError, match="over"):
+        env.step("east")
+
+
+def test_a_success_on_the_last_turn_is_no_truncation():
+    env = DangerousTaxi(horizon=1)
+    begin(env, "r0c0-R-Y", "pickup")
+    _, _, terminated, truncated, info = env.step("pickup")
+    assert (terminated, truncated, info["success"]) == (True, False, True)
+
+
+# The oracle ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stage", "mean", "shortest", "longest"), [("full", 13.07, 6, 18), ("pickup", 5.57, 1, 9), ("dropoff", 7.5, 5, 9)])
+def test_shortest_solutions(env, stage, mean, shortest, longest):
+    lengths = []
+    for task in env.tasks(stage):
+        begin(env, task, stage)
+        plan = env.oracle()
+        play(env, *plan)
+        assert env.success
+        assert env.oracle() == []
+        lengths.append(len(plan))
+    assert np.mean(lengths) == pytest.approx(mean, abs=0.005)
+    assert (min(lengths), max(lengths)) == (shortest, longest)
+
+
+def test_every_oracle_command_is_one_step_closer_and_none_is_closer(env):
+    """Bellman's equation over all states proves that the routes are shortest."""
+    world = taxi_world()
+    for routes in (world.to_pickup, world.to_delivery):
+        for state, route in enumerate(routes):
+            nearest = min(len(routes[after]) for after in world.successors[state])
+            assert not route or len(route) == 1 + nearest
+
+
+def test_ties_are_broken_in_the_order_of_the_commands():
+    world = taxi_world()
+    for state, route in enumerate(world.to_delivery):
+        if route:
+            best = [
+                command
+                for command, after in zip(COMMANDS, world.successors[state], strict=True)
+                if len(world.to_delivery[after]) == len(route) - 1
+            ]
+            assert route[0] == best[0]
+
+
+def test_the_oracle_is_fast(env):
+    begin(env, "r2c3-R-G")
+    begun = time.perf_counter()
+    for _ in range(100):
+        env.oracle()
+    assert (time.perf_counter() - begun) * 1000 / 100 < ORACLE_MILLISECONDS
+
+
+# State keys, snapshots, refusals ---------------------------------------------------------------------------
+
+
+def test_the_state_key_tells_states_and_bonus_apart_but_not_the_last_command(env):
+    begin(env, "r2c2-R-G")
+    start = env.state_key()
+    play(env, "west", "east")
+    assert env.state_key() == start
+    begin(env, "r0c0-R-G")
+    fresh = env.state_key()
+    play(env, "pickup", "dropoff")
+    assert env.state_key() == fresh.removesuffix("+") != fresh
+    begin(env, "r0c0-R-G", "pickup")
+    assert env.state_key() != fresh  # the pickup ends this one
+    keys = set()
+    for task in env.tasks("full"):
+        begin(env, task)
+        keys.add(env.state_key())
+    assert len(keys) == 300
+
+
+def test_a_snapshot_is_json_and_complete(env):
+    begin(env, "r0c0-R-B")
+    play(env, "pickup", "south")
+    saved = json.loads(json.dumps(env.snapshot()))
+    assert saved == {
+        "task": "r0c0-R-B",
+        "stage": "full",
+        "state": TaxiEnv().encode(1, 0, 4, 3),
+        "bonus_left": False,
+        "last_command": "south",
+        "turns_taken": 2,
+        "success": False,
+        "over": False,
+    }
+    other = DangerousTaxi()
+    observation, info = other.restore(saved)
+    assert (observation, info) == (env.observe(), env._info())
+    assert other.step("south") == env.step("south")
+
+
+GOOD = {
+    "task": "r0c0-R-B",
+    "stage": "full",
+    "state": 36,
+    "bonus_left": False,
+    "last_command": "south",
+    "turns_taken": 2,
+    "success": False,
+    "over": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"task": "r9c9-R-B"}, "it is of task"),
+        ({"stage": "park"}, "stage 'park'"),
+        ({"state": 500}, "state 500 does not belong"),
+        ({"state": -1}, "state -1 does not belong"),
+        ({"state": 118}, "state 118 does not belong"),
+        ({"state": True}, "state is True"),
+        ({"state": 119 - 4}, "state 115 cannot come up"),
+        ({"bonus_left": True, "state": 119}, "bonus_left"),
+        ({"bonus_left": 1}, "bonus_left is 1"),
+        ({"last_command": "fly"}, "last_command 'fly'"),
+        ({"last_command": None}, "last_command None after 2"),
+        ({"turns_taken": -2}, "after -2 turns"),
+        ({"turns_taken": 20}, "over False"),
+        ({"success": True}, "success True"),
+        ({"extra": 1}, "unknown entry 'extra'"),
+    ],
+)
+def test_a_snapshot_that_cannot_be_is_refused_and_nothing_changes(env, changes, problem):
+    good = {**GOOD, "state": int(TaxiEnv().encode(1, 0, 4, 3))}
+    env.restore(good)
+    before = env.snapshot()
+    with pytest.raises(EnvError, match=problem):
+        env.restore({**good, **changes})
+    assert env.snapshot() == before
+
+
+def test_snapshots_of_the_wrong_shape_are_refused(env):
+    with pytest.raises(EnvError, match="call reset"):
+        env.snapshot()
+    with pytest.raises(EnvError, match="expected a dictionary, found list"):
+        env.restore([])
+    with pytest.raises(EnvError, match="'stage' is missing"):
+        env.restore({"task": "r0c0-R-B"})
+
+
+def test_unknown_tasks_are_refused_with_the_nearest(env):
+    with pytest.raises(EnvError, match="did you mean 'r2c3-R-G'"):
+        begin(env, "r2c3-R_G")
+    with pytest.raises(EnvError, match="a task looks like 'r2c3-R-G'"):
+        begin(env, "zzzzzzzzzz")
+    with pytest.raises(EnvError, match="the trajectory is over"):
+        env.step("south")
+    with pytest.raises(EnvError, match="unknown task 5"):
+        env.reset(options={"task": 5})
+    with pytest.raises(EnvError, match="unknown stage 'fall'; did you mean 'full'"):
+        env.tasks("fall")
+
+
+def test_reset_and_random_play_are_fast(env):
+    dice = np.random.default_rng(0)
+    choices = dice.integers(6, size=20_000)
+    env.reset(seed=0)
+    over, begun = False, time.perf_counter()
+    for choice in choices:
+        if over:
+            env.reset()
+        _, _, terminated, truncated, _ = env.step(COMMANDS[choice])
+        over = terminated or truncated
+    assert len(choices) / (time.perf_counter() - begun) > SLOWEST_TURNS_PER_SECOND
