@@ -109,6 +109,14 @@ def test_the_readme_shows_the_two_commands():
         assert any(line.split("#")[0].strip() == command for line in lines), command
 
 
+def test_the_python_of_the_readme_runs():
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+
+
 def test_no_file_names_a_path_of_one_machine_or_a_private_host():
     homes = r"(?<![\w.}~-])/(?:home|root|Users|work|opt|mnt|srv)/[\w.-]+"
     private = r"\b(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b|://[\w.-]+\.(?:internal|local|lan|corp)\b"
