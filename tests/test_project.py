@@ -100,7 +100,7 @@ def test_anchors_of_the_readme_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     headings = re.findall(r"^#+ +(.+)$", text, flags=re.MULTILINE)
     anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert {anchor for anchor in re.findall(r"\]\(#([^)]+)\)", text)} <= anchors
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
 
 
 def test_the_readme_shows_the_two_commands():
@@ -120,7 +120,9 @@ def test_the_python_of_the_readme_runs():
 def test_no_file_names_a_path_of_one_machine_or_a_private_host():
     homes = r"(?<![\w.}~-])/(?:home|root|Users|work|opt|mnt|srv)/[\w.-]+"
     private = r"\b(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b|://[\w.-]+\.(?:internal|local|lan|corp)\b"
-    registries = r"(?:index-url|find-links|trusted-host)[ =\"']+(?:https?|file)://|://[\w.-]*(?:registry|mirror|artifact|nexus|wheels)[\w.-]*"
+    registries = (
+        r"(?:index-url|find-links|trusted-host)[ =\"']+(?:https?|file)://|://[\w.-]*(?:registry|mirror|artifact|nexus|wheels)[\w.-]*"
+    )
     pattern = re.compile("|".join((homes, private, registries)))
     found = {name: match.group() for name, text in texts().items() if (match := pattern.search(text))}
     assert found == {}
