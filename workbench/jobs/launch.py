@@ -1,0 +1,86 @@
+"""Starting a run as a process of its own, and asking one to stop.
+
+Nothing holds a handle to the process: what is known of it stands in the run folder.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from workbench.config import RunConfig
+from workbench.errors import RunBusyError, StoreError
+from workbench.store.files import now, writing
+from workbench.store.layout import RunPaths, create_run, find_run
+from workbench.store.status import LIVE, effective, read_status, write_status
+
+# The process between makes the job an orphan, which the system reaps: a zombie would look alive.
+_DETACH = """
+import subprocess, sys
+with open(sys.argv[1], "ab") as log:
+    subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True)
+"""
+
+
+def submit(config: RunConfig, root: Path | str, *, parent: str | None = None) -> str:
+    """Make a queued run and start its process; gives the run id.
+
+    Raises:
+        StoreError: The run root cannot be written, or no process can be started.
+    """
+    paths = create_run(root, config, parent=parent)
+    _detach(paths)
+    return paths.run_id
+
+
+def start(root: Path | str, run_id: str) -> None:
+    """Start a process that continues a run, or begins one that was never begun.
+
+    Raises:
+        RunBusyError: The run is queued or a live process has it.
+        StoreError: There is no such run, or no process can be started.
+    """
+    paths = find_run(root, run_id)
+    stored = read_status(paths.status)
+    status = effective(stored, paths.run_id)
+    if status["state"] in LIVE:
+        raise RunBusyError(f"run {paths.run_id} is {status['state']} already; stop it first with `workbench stop {paths.run_id}`")
+    gone = ("error", "pid", "pid_started", "host")
+    kept = {name: value for name, value in (stored or {}).items() if name not in gone}
+    with writing(paths.folder):
+        paths.stop.unlink(missing_ok=True)
+        write_status(paths.status, {**kept, "state": "queued", "heartbeat": now()})
+    _detach(paths)
+
+
+def _detach(paths: RunPaths) -> None:
+    folder = paths.folder.resolve()
+    job = [sys.executable, "-m", "workbench", "resume", folder.name, "--runs-dir", str(folder.parent), "--queue"]
+    with writing(paths.folder):
+        paths.logs.mkdir(exist_ok=True)
+        log = paths.launch_log.resolve()
+        command = [sys.executable, "-S", "-c", _DETACH, str(log), *job]
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        )
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
+        raise StoreError(f"run {paths.run_id}: its process cannot be started: {reason}; `workbench resume {paths.run_id}` runs it here")
+
+
+def request_stop(paths: RunPaths) -> str:
+    """Ask a run to save and stop; gives its state after that.
+
+    A live run is ``stopping`` from now on, and ends by itself at its next safe point. A queued one that no
+    process has taken up is ``stopped`` at once. One that has ended keeps its state.
+    """
+    stored = read_status(paths.status)
+    status = effective(stored, paths.run_id)
+    if stored is None or status["state"] not in LIVE:
+        return str(status["state"])
+    with writing(paths.folder):
+        os.close(os.open(paths.stop, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        if status["state"] == "queued" and "pid" not in stored:
+            write_status(paths.status, {**stored, "state": "stopped", "heartbeat": now()})
+            return "stopped"
+    return "stopping"

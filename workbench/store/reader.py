@@ -1,0 +1,297 @@
+"""Reading runs, also while they are written, half written, damaged or somebody else's."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import pandas as pd
+import yaml
+
+from workbench.errors import StoreError, nearest
+from workbench.records import Trajectory
+from workbench.store.files import parse_time, read_json, read_lines, tail_bytes, tail_lines
+from workbench.store.layout import RunPaths, folder_problem, run_names
+from workbench.store.parts import readable_files
+from workbench.store.schema import trajectory_from_rows
+from workbench.store.status import effective, read_status
+
+LOG_BYTES = 1_000_000
+LINE_COLUMNS = {
+    "metrics": ("phase", "update", "time"),
+    "evaluations": ("time", "phase", "update"),
+    "events": ("time", "kind", "message"),
+}
+"""The columns that every JSON-lines file has, first in its data frame."""
+_TYPES = {"phase": "str", "update": "int64", "kind": "str", "message": "str"}
+_ATTEMPTS = 5
+_DISAGREES = "suggested_command <> command"  # null, so not counted, where the reflection names no command
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of a list of runs."""
+
+    run: str
+    path: Path
+    state: str
+    """What is true now; ``unknown`` where ``problem`` says why the folder cannot be read."""
+    recipe: str | None = None
+    preset: str | None = None
+    model: str | None = None
+    seed: int | None = None
+    phase: str | None = None
+    update: int | None = None
+    total_updates: int | None = None
+    success_rate: float | None = None
+    """Of the last evaluation; before there is one, of the last update that measured it."""
+    low: float | None = None
+    high: float | None = None
+    """Ends of the evaluation's interval."""
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    """The last heartbeat."""
+    device: str | None = None
+    error: str | None = None
+    problem: str | None = None
+
+
+def list_runs(root: Path | str) -> list[RunSummary]:
+    """Every folder below ``root``, newest first; a broken or foreign one says so in ``problem``."""
+    oldest = datetime.min.replace(tzinfo=UTC)
+    summaries = [summarise(RunPaths(Path(root) / name)) for name in run_names(Path(root))]
+    return sorted(summaries, key=lambda summary: (summary.started_at or oldest, summary.run), reverse=True)
+
+
+def summarise(paths: RunPaths) -> RunSummary:
+    """One run in a line; reads the ends of its files only and never raises."""
+    problem = folder_problem(paths.folder)
+    if problem is not None:
+        return RunSummary(run=paths.run_id, path=paths.folder, state="unknown", problem=problem)
+    meta = read_json(paths.meta) or {}
+    status = effective(read_status(paths.status), paths.run_id)
+    rate, low, high = _success(paths)
+    return RunSummary(
+        run=paths.run_id,
+        path=paths.folder,
+        state=status["state"],
+        recipe=_text(meta.get("recipe")),
+        preset=_text(meta.get("preset")),
+        model=_text(meta.get("model")),
+        seed=_whole(meta.get("seed")),
+        phase=_text(status.get("phase")),
+        update=_whole(status.get("update")),
+        total_updates=_whole(status.get("total")),
+        success_rate=rate,
+        low=low,
+        high=high,
+        started_at=parse_time(meta.get("started_at")),
+        updated_at=parse_time(status.get("heartbeat")),
+        device=_text(status.get("device")),
+        error=_text(status.get("error")),
+    )
+
+
+def _success(paths: RunPaths) -> tuple[float | None, float | None, float | None]:
+    for line in reversed(tail_lines(paths.evaluations)):
+        if (rate := _number(line.get("success/rate"))) is not None:
+            return rate, _number(line.get("success/low")), _number(line.get("success/high"))
+    for line in reversed(tail_lines(paths.metrics)):
+        if (rate := _number(line.get("success/rate"))) is not None:
+            return rate, None, None
+    return None, None, None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+class Run:
+    """Everything that one run has written so far."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self.paths = paths
+
+    def config(self) -> dict[str, Any]:
+        """The whole resolved configuration, as written.
+
+        Raises:
+            StoreError: config.yaml is missing or damaged.
+        """
+        try:
+            value = yaml.safe_load(self.paths.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise StoreError(f"{self.paths.config}: cannot be read: {reason}; restore it from a copy") from None
+        if not isinstance(value, dict):
+            raise StoreError(f"{self.paths.config}: expected settings as `key: value` lines, found {type(value).__name__}")
+        return value
+
+    def meta(self) -> dict[str, Any]:
+        """Schema version, code and package versions, parent, start.
+
+        Raises:
+            StoreError: meta.json is missing, damaged or of a newer schema.
+        """
+        problem = folder_problem(self.paths.folder)
+        if problem is not None:
+            raise StoreError(f"{self.paths.folder}: {problem}")
+        return read_json(self.paths.meta) or {}
+
+    def status(self) -> dict[str, Any]:
+        """State, process, heartbeat, error; the state is what is true now."""
+        return effective(read_status(self.paths.status), self.paths.run_id)
+
+    def metrics(self) -> pd.DataFrame:
+        """One row per update: phase, update, time, and a column per metric."""
+        return lines_frame(self.paths.metrics, LINE_COLUMNS["metrics"])
+
+    def evaluations(self) -> pd.DataFrame:
+        """One row per evaluation: time, phase, update, and a column per quantity."""
+        return lines_frame(self.paths.evaluations, LINE_COLUMNS["evaluations"])
+
+    def events(self) -> pd.DataFrame:
+        """One row per event: time, kind, message, and what else was said."""
+        return lines_frame(self.paths.events, LINE_COLUMNS["events"])
+
+    def trajectories(
+        self,
+        *,
+        phase: str | None = None,
+        stage: str | None = None,
+        success: bool | None = None,
+        text: str | None = None,
+        disagree: bool | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """One row per trajectory that meets every condition given, the last written first.
+
+        Columns: trajectory_id, phase, update, task, stage, success, turns, total_reward, disagreements (turns
+        whose reflection names another command than the one chosen).
+
+        Args:
+            phase: Only this phase.
+            stage: Only this stage.
+            success: Only those that succeeded, or that failed.
+            text: Only those with a reflection that contains this, whatever its case.
+            disagree: Only those with a disagreement, or without any.
+            limit: At most so many.
+        """
+        equal = {"phase": phase, "stage": stage, "success": success}
+        values: dict[str, Any] = {name: value for name, value in equal.items() if value is not None}
+        where = " AND ".join(f"{name} = ${name}" for name in values) or "true"
+        having = "true"
+        if text is not None:
+            values["text"] = text
+            having += " AND bool_or(contains(lower(reflection), lower($text)))"
+        if disagree is not None:
+            having += " AND disagreements > 0" if disagree else " AND disagreements = 0"
+        query = f"""
+            SELECT trajectory_id, any_value(phase) AS phase, any_value("update") AS "update", any_value(task) AS task,
+                any_value(stage) AS stage, any_value(success) AS success, any_value(turns) AS turns,
+                any_value(total_reward) AS total_reward, count(*) FILTER (WHERE {_DISAGREES}) AS disagreements
+            FROM read_parquet($files, filename = true, file_row_number = true) WHERE {where}
+            GROUP BY trajectory_id HAVING {having} ORDER BY max(filename) DESC, max(file_row_number) DESC"""
+        if limit is not None:
+            values["limit"] = max(0, limit)
+            query += " LIMIT $limit"
+        found = self._ask(query, values, lambda relation: relation.df())
+        return _EMPTY_LIST.copy() if found is None else found
+
+    def trajectory(self, trajectory_id: str) -> Trajectory:
+        """One trajectory, as it was recorded; probabilities and the reflection's log-probabilities to float32.
+
+        Raises:
+            StoreError: The run holds no trajectory of that id.
+        """
+        query = 'SELECT * FROM read_parquet($files) WHERE trajectory_id = $id ORDER BY "index"'
+        rows = self._ask(query, {"id": trajectory_id}, lambda relation: relation.to_arrow_table().to_pylist())
+        if not rows:
+            known = self.trajectories(limit=1000)["trajectory_id"]
+            hint = nearest(trajectory_id[:80], known) if 0 < len(known) < 1000 else "`Run.trajectories()` lists them"
+            raise StoreError(f"run {self.paths.run_id} holds no trajectory {trajectory_id[:80]!r}; {hint}")
+        return trajectory_from_rows(rows)
+
+    def _ask(self, query: str, values: dict[str, Any], read: Callable[[duckdb.DuckDBPyRelation], Answer]) -> Answer | None:
+        """The answer over all parts, or None when there is no part yet."""
+
+        def ask() -> Answer | None:
+            files = readable_files(self.paths.trajectories)
+            if not files:
+                return None
+            with duckdb.connect(":memory:") as connection:
+                return read(connection.sql(query, params={"files": files, **values}))
+
+        try:
+            return while_parts_move(self.paths.folder, ask)
+        except duckdb.Error as error:
+            raise _unreadable(self.paths.folder, error) from None
+
+    def log_tail(self, lines: int = 200) -> str:
+        """The last lines of the last attempt's log, without colours and overwritten progress; empty when there is none."""
+        logs = [*self.paths.attempt_logs().values()]
+        data = tail_bytes(logs[-1], LOG_BYTES) if logs else b""
+        if not data:
+            data = tail_bytes(self.paths.launch_log, LOG_BYTES)
+        text = _ESCAPES.sub("", data.decode("utf-8", "replace")).replace("\r\n", "\n")
+        kept = text.splitlines(keepends=False) if "\r" not in text else [part.rsplit("\r", 1)[-1] for part in text.rstrip("\r").split("\n")]
+        return "\n".join(kept[-lines:]) if lines > 0 else ""
+
+
+_EMPTY_LIST = pd.DataFrame(
+    {
+        "trajectory_id": pd.Series(dtype="str"),
+        "phase": pd.Series(dtype="str"),
+        "update": pd.Series(dtype="int64"),
+        "task": pd.Series(dtype="str"),
+        "stage": pd.Series(dtype="str"),
+        "success": pd.Series(dtype="bool"),
+        "turns": pd.Series(dtype="int32"),
+        "total_reward": pd.Series(dtype="float64"),
+        "disagreements": pd.Series(dtype="int64"),
+    }
+)
+
+
+def while_parts_move(folder: Path, ask: Callable[[], Answer]) -> Answer:
+    """``ask()``, again when a part it had listed was merged away before it was read.
+
+    Raises:
+        StoreError: The parts cannot be read.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return ask()
+        except (duckdb.IOException, FileNotFoundError) as error:
+            if attempt == _ATTEMPTS - 1:
+                raise _unreadable(folder, error) from None
+    raise AssertionError("unreachable")
+
+
+def _unreadable(folder: Path, error: Exception) -> StoreError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return StoreError(f"{folder}: trajectories cannot be read: {reason}; remove the damaged part")
+
+
+def lines_frame(path: Path, first: Iterable[str]) -> pd.DataFrame:
+    """A JSON-lines file as a data frame: the columns ``first``, then the others as they come; null is NaN."""
+    lines = read_lines(path)
+    names = dict.fromkeys([*first, *(name for line in lines for name in line)])
+    frame = pd.DataFrame.from_records(lines, columns=list(names))
+    if not lines:
+        frame = frame.astype({name: kind for name, kind in _TYPES.items() if name in names})
+    frame["time"] = pd.to_datetime(frame["time"], utc=True, errors="coerce", format="ISO8601")
+    return frame
