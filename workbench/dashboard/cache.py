@@ -1,0 +1,169 @@
+"""What the pages read, kept between reruns for as long as the files behind it stay the same.
+
+Source data is cached, keyed on path, size and time of change; filtering and drawing happen outside.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from workbench.errors import StoreError
+from workbench.records import Trajectory
+from workbench.store.layout import RunPaths, find_run, run_root
+from workbench.store.reader import Run, RunSummary, list_runs
+
+Stamp = tuple[tuple[str, int, int], ...]
+"""Name, size in bytes and time of change in nanoseconds of every file that an answer depends on."""
+
+
+def example_root() -> Path:
+    """Folder of the recorded examples that come with the workbench; they are read and never written."""
+    return Path(__file__).resolve().parents[2] / "examples" / "runs"
+
+
+def is_example(paths: RunPaths) -> bool:
+    """True for a recorded example."""
+    return paths.folder.resolve().is_relative_to(example_root())
+
+
+def open_run(name: str) -> RunPaths:
+    """The run called ``name``: one of the run root, else a recorded example.
+
+    Raises:
+        StoreError: No such run, the name leaves the root, or the folder is damaged, foreign or of a newer schema.
+    """
+    try:
+        return find_run(run_root(), name, allow_paths=False)
+    except StoreError:
+        if name in {summary.run for summary in _summaries(str(example_root()))}:
+            return find_run(example_root(), name, allow_paths=False)
+        raise
+
+
+def own_runs() -> list[RunSummary]:
+    """Runs of the run root, newest first."""
+    return _summaries(str(run_root()))
+
+
+def recorded_examples() -> list[RunSummary]:
+    """Runs that come with the workbench, newest first."""
+    return _summaries(str(example_root()))
+
+
+# Whether a process lives is in no file, so this answer is kept for the length of a click only.
+@st.cache_data(ttl=1.5, show_spinner=False)
+def _summaries(root: str) -> list[RunSummary]:
+    return list_runs(Path(root)) if Path(root).is_dir() else []
+
+
+def stamp(*places: Path) -> Stamp:
+    """Changes whenever a file, or a file in one of the folders, does."""
+    files = [file for place in places for file in (sorted(place.iterdir()) if place.is_dir() else [place])]
+    found = []
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:  # gone since it was listed, or never there
+            continue
+        found.append((str(file), status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
+def metrics(paths: RunPaths) -> pd.DataFrame:
+    """A row per recorded update of any phase."""
+    return _metrics(str(paths.folder), stamp(paths.metrics))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _metrics(folder: str, changed: Stamp) -> pd.DataFrame:
+    return Run(RunPaths(Path(folder))).metrics()
+
+
+def evaluations(paths: RunPaths) -> pd.DataFrame:
+    """A row per evaluation."""
+    return _evaluations(str(paths.folder), stamp(paths.evaluations))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _evaluations(folder: str, changed: Stamp) -> pd.DataFrame:
+    return Run(RunPaths(Path(folder))).evaluations()
+
+
+def events(paths: RunPaths) -> pd.DataFrame:
+    """A row per event: stage changes, checkpoints, warnings."""
+    return _events(str(paths.folder), stamp(paths.events))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _events(folder: str, changed: Stamp) -> pd.DataFrame:
+    return Run(RunPaths(Path(folder))).events()
+
+
+def trajectories(
+    paths: RunPaths,
+    *,
+    phase: str | None = None,
+    stage: str | None = None,
+    success: bool | None = None,
+    text: str | None = None,
+    disagree: bool | None = None,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """A row per trajectory that passes every filter given."""
+    changed = stamp(paths.trajectories)
+    return _trajectories(str(paths.folder), changed, phase, stage, success, text or None, disagree or None, limit)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _trajectories(
+    folder: str,
+    changed: Stamp,
+    phase: str | None,
+    stage: str | None,
+    success: bool | None,
+    text: str | None,
+    disagree: bool | None,
+    limit: int | None,
+) -> pd.DataFrame:
+    run = Run(RunPaths(Path(folder)))
+    return run.trajectories(phase=phase, stage=stage, success=success, text=text, disagree=disagree, limit=limit)
+
+
+def trajectory(paths: RunPaths, trajectory_id: str) -> Trajectory:
+    """One whole trajectory.
+
+    Raises:
+        StoreError: The run has none of that id.
+    """
+    return _trajectory(str(paths.folder), stamp(paths.trajectories), trajectory_id)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _trajectory(folder: str, changed: Stamp, trajectory_id: str) -> Trajectory:
+    return Run(RunPaths(Path(folder))).trajectory(trajectory_id)
+
+
+def summary(paths: RunPaths) -> RunSummary | None:
+    """How a run is doing now; None when its folder is gone."""
+    found = _summaries(str(paths.folder.parent))
+    return next((summary for summary in found if summary.run == paths.run_id), None)
+
+
+def config(paths: RunPaths) -> dict[str, Any]:
+    """The run's settings as its file has them; empty when they cannot be read."""
+    return _config(str(paths.folder), stamp(paths.config))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _config(folder: str, changed: Stamp) -> dict[str, Any]:
+    try:
+        return Run(RunPaths(Path(folder))).config()
+    except StoreError:
+        return {}
+
+
+def forget_summaries() -> None:
+    """Look at the runs anew: something was just started or stopped."""
+    _summaries.clear()

@@ -1,0 +1,156 @@
+"""The page of one run: how far it is, how it learns, how to stop, resume and repeat it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from workbench.config import PHASES
+from workbench.dashboard import cache, links, run_sections
+from workbench.dashboard.components import all_runs, duration, percent, problem, rate_words, run_picker, state_badge
+from workbench.errors import WorkbenchError
+from workbench.jobs import launch
+from workbench.store.layout import RunPaths
+from workbench.store.reader import RunSummary
+from workbench.store.status import LIVE
+
+_REFRESH_SECONDS = 3
+_PACE_UPDATES = 10
+"""Time left is judged by the pace of so many updates."""
+
+
+def page() -> None:
+    """Draw the page."""
+    st.title("Run", anchor=False)
+    name = run_picker(all_runs())
+    if not name:
+        with st.container(border=True):
+            st.markdown("**No run yet.** Start one on the first page; it appears here at once.")
+            links.link("runs", "To the runs", icon=":material/view_list:")
+        return
+    try:
+        paths = cache.open_run(name)
+        summary = cache.summary(paths)
+    except (WorkbenchError, OSError) as error:
+        problem("This run cannot be shown", str(error), hint="Choose another run above. Nothing in the folder was changed.")
+        return
+    if summary is None or summary.problem:
+        problem("This run cannot be shown", summary.problem or "" if summary else "Its folder is gone.", hint="Choose another run above.")
+        return
+    live = summary.state in LIVE
+    st.fragment(live_part, run_every=_REFRESH_SECONDS if live else None)(name, live)
+    run_sections.repeat(paths)
+
+
+def live_part(name: str, was_live: bool) -> None:
+    """Draw everything that changes while a run is live; as a fragment, alone, every few seconds."""
+    try:
+        paths = cache.open_run(name)
+        summary = cache.summary(paths)
+        metrics, evaluations = cache.metrics(paths), cache.evaluations(paths)
+    except (WorkbenchError, OSError) as error:
+        problem("This run cannot be shown", str(error))
+        return
+    if summary is None:
+        problem("This run cannot be shown", "Its folder is gone.")
+        return
+    if (summary.state in LIVE) != was_live:
+        st.rerun()  # the whole page: refreshing starts or ends
+    _header(paths, summary)
+    _numbers(summary, metrics)
+    run_sections.learning(paths, metrics, evaluations)
+    run_sections.warmups(metrics)
+    run_sections.time_spent(metrics)
+    run_sections.tables(paths, evaluations)
+
+
+def _header(paths: RunPaths, summary: RunSummary) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        state_badge(summary.state)
+        if cache.is_example(paths):
+            st.badge("recorded example, read only", icon=":material/history:", color="violet")
+        _phase_badges(paths, summary)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not cache.is_example(paths):
+            _buttons(paths, summary.state)
+        links.link("trajectories", "Its trajectories, step by step", icon=":material/route:", run=paths.run_id)
+    if summary.state in LIVE and summary.update is not None and summary.total_updates:
+        share = min(1.0, max(0.0, summary.update / summary.total_updates))
+        st.progress(share, text=f"{summary.update} of {summary.total_updates} updates of this phase")
+    if summary.state == "queued":
+        st.caption("It begins as soon as no other run uses the device.")
+    if summary.error:
+        problem("What happened", summary.error)
+
+
+def _phase_badges(paths: RunPaths, summary: RunSummary) -> None:
+    """The phases of the run in order; those before the current one are done."""
+    wanted = cache.config(paths).get("phases")
+    phases = [phase for phase in PHASES if not isinstance(wanted, list) or phase in wanted]
+    place = next((index for index, phase in enumerate(phases) if phase == summary.phase), -1)
+    for index, phase in enumerate(phases):
+        if summary.state == "finished" or index < place:
+            st.badge(f"✓ {phase}", color="green")
+        elif index == place:
+            st.badge(f"▸ {phase}", color="blue")
+        else:
+            st.badge(f"· {phase}", color="gray")
+
+
+def _buttons(paths: RunPaths, state: str) -> None:
+    if state in ("queued", "running"):
+        explanation = "Saves a checkpoint, then stops; Resume goes on from there."
+        if st.button("Stop", icon=":material/stop:", key="stop", help=explanation):
+            _act(lambda: launch.request_stop(paths))
+    elif state in ("stopped", "failed") and st.button("Resume", icon=":material/play_arrow:", key="resume", type="primary"):
+        _act(lambda: launch.start(paths.folder.parent, paths.run_id))
+
+
+def _act(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (WorkbenchError, OSError) as error:
+        problem("That did not work", str(error))
+        return
+    cache.forget_summaries()
+    st.rerun()
+
+
+def _numbers(summary: RunSummary, metrics: pd.DataFrame) -> None:
+    """The few numbers a person looks for first."""
+    now = datetime.now(UTC)
+    started, changed = summary.started_at, summary.updated_at
+    until = now if summary.state in LIVE else changed
+    left = seconds_left(metrics, summary.phase, summary.update, summary.total_updates) if summary.state == "running" else None
+    interval = rate_words(summary.success_rate, summary.low, summary.high).removeprefix(percent(summary.success_rate)).strip()
+    shown = [
+        ("Success", percent(summary.success_rate), f"95 % interval {interval}" if interval else None),
+        ("Left in this phase" if left is not None else "Took", duration(left) if left is not None else _time_taken(started, until), None),
+        ("Update", f"{summary.update} / {summary.total_updates}" if summary.total_updates else "—", None),
+        ("Seed", str(summary.seed) if isinstance(summary.seed, int) else "—", None),
+    ]
+    with st.container(horizontal=True):
+        for label, value, more in shown:
+            st.metric(label, value, delta=more, delta_color="off", delta_arrow="off", border=True)
+    with st.container(horizontal=True):
+        st.text(f"preset {summary.preset}")
+        st.text(f"model {summary.model}")
+        st.text(f"device {summary.device or 'not yet known'}")
+        st.text(f"started {started.astimezone():%Y-%m-%d %H:%M}" if started else "")
+
+
+def _time_taken(started: datetime | None, until: datetime | None) -> str:
+    return duration((until - started).total_seconds()) if started and until else "—"
+
+
+def seconds_left(metrics: pd.DataFrame, phase: str | None, update: int | None, total: int | None) -> float | None:
+    """Seconds until the phase's last update at the pace of the latest ones; None before a pace is known."""
+    if update is None or not total or not {"phase", "update", "time"} <= set(metrics.columns):
+        return None
+    rows = metrics[metrics["phase"] == phase].tail(_PACE_UPDATES + 1)
+    if len(rows) < 2 or rows["time"].isna().any():
+        return None
+    updates = float(rows["update"].iloc[-1] - rows["update"].iloc[0])
+    seconds = float((rows["time"].iloc[-1] - rows["time"].iloc[0]).total_seconds())
+    return max(0.0, (total - update) * seconds / updates) if updates > 0 and seconds > 0 else None

@@ -1,0 +1,165 @@
+"""Figures of a run: pure functions from the run's tables to Plotly figures."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.dashboard.components import escaped
+from workbench.dashboard.palette import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, see_through, series_colour
+
+_MARGIN = {"l": 56, "r": 16, "t": 44, "b": 44}
+_SMOOTH_UPDATES = 9
+
+_TIME_PARTS = (
+    ("reflect", BLUE, ("time/reflect_seconds",)),
+    ("act", SKY, ("time/act_seconds",)),
+    ("world", GREEN, ("time/env_seconds",)),
+    ("update", ORANGE, ("time/update_seconds",)),
+    ("evaluate", PURPLE, ("time/evaluate_seconds",)),
+    ("write and save", VERMILLION, ("time/write_seconds", "time/save_seconds")),
+)
+
+
+class Band(NamedTuple):
+    """Consecutive updates of one stage."""
+
+    first: float
+    last: float
+    stage: str
+    place: int
+
+
+def stage_bands(metrics: pd.DataFrame, stages: Sequence[str]) -> list[Band]:
+    """Which stage was played when, from ``curriculum/stage``; names come from ``stages``, by position."""
+    if "curriculum/stage" not in metrics:
+        return []
+    known = metrics.dropna(subset=["curriculum/stage", "update"])
+    bands: list[Band] = []
+    for update, place in zip(known["update"], known["curriculum/stage"], strict=True):
+        index = int(place)
+        if bands and bands[-1].place == index:
+            bands[-1] = bands[-1]._replace(last=float(update))
+        else:
+            name = stages[index] if 0 <= index < len(stages) else f"stage {index + 1}"
+            bands.append(Band(float(update), float(update), name, index))
+    return bands
+
+
+def success_figure(metrics: pd.DataFrame, evaluations: pd.DataFrame, bands: Sequence[Band]) -> go.Figure:
+    """Success rate of every update, its running mean in each stage, and evaluations with their intervals."""
+    figure = _figure("Success rate", "share of trajectories", bands)
+    for band in bands or [Band(float("-inf"), float("inf"), "training", 0)]:
+        if "success/rate" not in metrics:
+            break
+        inside = metrics[metrics["update"].between(band.first, band.last)].dropna(subset=["success/rate"])
+        colour = series_colour(band.place)
+        name = escaped(band.stage)
+        figure.add_scatter(
+            x=inside["update"],
+            y=inside["success/rate"],
+            mode="markers",
+            marker={"color": colour, "size": 4, "opacity": 0.45},
+            hovertemplate="update %{x}: %{y:.1%}<extra>" + name + "</extra>",
+            showlegend=False,
+        )
+        smooth = inside["success/rate"].rolling(_SMOOTH_UPDATES, min_periods=1).mean()
+        figure.add_scatter(x=inside["update"], y=smooth, mode="lines", line={"color": colour, "width": 2.5}, name=name, hoverinfo="skip")
+    _add_evaluations(figure, evaluations)
+    figure.update_yaxes(range=[-0.03, 1.05], tickformat=".0%")
+    return figure
+
+
+def _add_evaluations(figure: go.Figure, evaluations: pd.DataFrame) -> None:
+    if not {"success/rate", "success/low", "success/high"} <= set(evaluations.columns):
+        return
+    shown = evaluations.dropna(subset=["success/rate", "success/low", "success/high", "update"])
+    rate = shown["success/rate"]
+    figure.add_scatter(
+        x=shown["update"],
+        y=rate,
+        error_y={"array": shown["success/high"] - rate, "arrayminus": rate - shown["success/low"], "color": GREY},
+        mode="markers",
+        marker={"symbol": "diamond", "size": 9, "color": VERMILLION, "line": {"width": 1, "color": "white"}},
+        name="evaluation, 95 % interval",
+        hovertemplate="update %{x}: %{y:.1%}<extra>evaluation</extra>",
+    )
+
+
+def curve_figure(metrics: pd.DataFrame, key: str, title: str, unit: str, bands: Sequence[Band]) -> go.Figure:
+    """One metric over the updates, with its running mean."""
+    figure = _figure(title, unit, bands)
+    values = metrics.dropna(subset=[key])
+    smooth = values[key].rolling(_SMOOTH_UPDATES, min_periods=1).mean()
+    figure.add_scatter(x=values["update"], y=values[key], mode="lines", line={"color": FAINT, "width": 1.5}, hoverinfo="skip")
+    figure.add_scatter(
+        x=values["update"], y=smooth, mode="lines", line={"color": BLUE, "width": 2.5}, hovertemplate="update %{x}: %{y:.3g}<extra></extra>"
+    )
+    return figure.update_layout(showlegend=False)
+
+
+def warmup_figure(metrics: pd.DataFrame) -> go.Figure:
+    """Loss of the two supervised warm-ups over their steps."""
+    figure = _figure("Warm-up loss", "nats per token", [], x_title="step")
+    for place, (phase, name) in enumerate((("sft-reflection", "reflection player"), ("sft-policy", "policy player"))):
+        rows = metrics[metrics["phase"] == phase].dropna(subset=["loss/sft"])
+        figure.add_scatter(
+            x=rows["update"],
+            y=rows["loss/sft"],
+            name=name,
+            mode="lines+markers",
+            marker={"size": 4},
+            line={"color": series_colour(place), "width": 2.5, "dash": "solid" if place == 0 else "dash"},
+            hovertemplate="step %{x}: %{y:.3g}<extra>" + name + "</extra>",
+        )
+    return figure
+
+
+def time_figure(metrics: pd.DataFrame) -> go.Figure:
+    """Seconds spent on each part of the online phase, as one stacked bar."""
+    figure = _figure("Where the time went", "", [], x_title="seconds", height=190)
+    parts = [(name, colour, sum(_total(metrics, key) for key in keys)) for name, colour, keys in _TIME_PARTS]
+    inside_collect = sum(_total(metrics, f"time/{part}_seconds") for part in ("reflect", "act", "env"))
+    parts.insert(3, ("other collecting", GREY, max(0.0, _total(metrics, "time/collect_seconds") - inside_collect)))
+    whole = sum(seconds for _, _, seconds in parts) or 1.0
+    for name, colour, seconds in parts:
+        if seconds / whole >= 0.0005:
+            figure.add_bar(
+                x=[seconds],
+                y=[""],
+                orientation="h",
+                name=f"{name} {100 * seconds / whole:.0f} %" if seconds / whole >= 0.01 else f"{name} <1 %",
+                marker={"color": colour},
+                hovertemplate=f"{name}: %{{x:.1f}} s<extra></extra>",
+            )
+    figure.update_layout(barmode="stack", hovermode="closest", legend={"traceorder": "normal"})
+    return figure
+
+
+def _total(metrics: pd.DataFrame, key: str) -> float:
+    return float(pd.to_numeric(metrics[key], errors="coerce").sum()) if key in metrics else 0.0
+
+
+def _figure(title: str, unit: str, bands: Sequence[Band], *, x_title: str = "update", height: int = 300) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},
+        height=height,
+        margin=_MARGIN,
+        hovermode="x unified",
+        legend={"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0},
+        xaxis={"title": x_title, "zeroline": False},
+        yaxis={"title": unit},
+    )
+    for band in bands:
+        figure.add_vrect(
+            x0=band.first - 0.5,
+            x1=band.last + 0.5,
+            fillcolor=see_through(series_colour(band.place), 0.09),
+            line_width=0,
+            layer="below",
+            annotation={"text": escaped(band.stage), "font": {"size": 11}, "opacity": 0.75},
+            annotation_position="top left",
+        )
+    return figure

@@ -1,0 +1,100 @@
+"""Sections of a run's page: curves, warm-ups, time, tables and the command line that repeats it."""
+
+import shlex
+
+import pandas as pd
+import streamlit as st
+import yaml
+
+from workbench.config import apply_overrides, load_config, load_preset
+from workbench.dashboard import cache, run_figures
+from workbench.envs.catalog import env_names, make_env
+from workbench.errors import WorkbenchError
+from workbench.store.layout import RunPaths
+from workbench.store.reader import Run
+
+_CURVES = (
+    ("reward/mean", "Mean reward", "environment units"),
+    ("policy/entropy", "Policy entropy", "nats"),
+    ("loss/policy", "Policy loss", ""),
+    ("length/mean", "Length of a trajectory", "turns"),
+)
+
+
+def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
+    """Draw the curves of the online phase."""
+    online = metrics[metrics["phase"] == "rl"] if "phase" in metrics else metrics
+    if online.empty:
+        st.info("Curves of online learning appear here with its first update.", icon=":material/monitoring:")
+        return
+    st.subheader("Learning", anchor=False)
+    bands = run_figures.stage_bands(online, stage_names(paths))
+    st.plotly_chart(run_figures.success_figure(online, evaluations, bands), key="success_figure")
+    shown = [curve for curve in _CURVES if curve[0] in online and online[curve[0]].notna().any()]
+    for start in range(0, len(shown), 2):
+        for column, (key, title, unit) in zip(st.columns(2), shown[start : start + 2], strict=False):
+            column.plotly_chart(run_figures.curve_figure(online, key, title, unit, bands), key=f"curve_{key}")
+
+
+def stage_names(paths: RunPaths) -> list[str]:
+    """The curriculum's stages by position; empty where the run's files do not tell."""
+    config = cache.config(paths)
+    curriculum, env = config.get("curriculum"), config.get("env")
+    stages = curriculum.get("stages") if isinstance(curriculum, dict) else None
+    if isinstance(stages, list) and stages:
+        return [str(stage) for stage in stages]
+    name = env.get("name") if isinstance(env, dict) else None
+    # Only worlds of the catalog: looking at a run must not import code that its files name.
+    return list(make_env(name).stages) if isinstance(name, str) and name in env_names() else []
+
+
+def warmups(metrics: pd.DataFrame) -> None:
+    """Draw the loss of the supervised warm-ups, if there were any."""
+    if "loss/sft" not in metrics or metrics["loss/sft"].isna().all():
+        return
+    st.subheader("Warm-up", anchor=False)
+    st.plotly_chart(run_figures.warmup_figure(metrics), key="warmup_figure")
+
+
+def time_spent(metrics: pd.DataFrame) -> None:
+    """Draw where the time of the online phase went."""
+    online = metrics[metrics["phase"] == "rl"] if "phase" in metrics else metrics
+    if any(str(key).startswith("time/") for key in online.columns) and not online.empty:
+        st.plotly_chart(run_figures.time_figure(online), key="time_figure")
+
+
+def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
+    """Draw evaluations, events and the end of the log."""
+    if not evaluations.empty:
+        st.subheader("Evaluations", anchor=False)
+        st.dataframe(evaluations, hide_index=True, key="evaluations")
+    events = cache.events(paths)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Events", anchor=False)
+        if events.empty:
+            st.caption("None yet: stage changes, checkpoints and warnings are listed here.")
+        else:
+            st.dataframe(events.iloc[::-1], hide_index=True, key="events", height=300)
+    with right:
+        st.subheader("Log", anchor=False)
+        st.code(Run(paths).log_tail(200) or "Nothing yet.", language=None, height=300)
+
+
+def repeat(paths: RunPaths) -> None:
+    """Draw the command line that repeats the run, and the whole configuration."""
+    st.subheader("Repeat it", anchor=False)
+    st.code(repeat_command(paths), language="bash", wrap_lines=True)
+    with st.expander("The whole configuration"):
+        st.code(yaml.safe_dump(cache.config(paths), sort_keys=False, allow_unicode=True), language="yaml")
+
+
+def repeat_command(paths: RunPaths) -> str:
+    """The shortest command line that gives the run's configuration: by preset and seed where that is all, else by its file."""
+    by_file = f"workbench train --config {shlex.quote(str(paths.config))}"
+    try:
+        config = load_config(paths.config)
+        seeded = apply_overrides(load_preset(config.preset), [f"seed={config.seed}"])
+    except (WorkbenchError, OSError):
+        return by_file
+    return f"workbench train {shlex.quote(config.preset)} --seed {config.seed}" if seeded == config else by_file

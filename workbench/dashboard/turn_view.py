@@ -1,0 +1,171 @@
+"""One trajectory, one turn at a time: the world, the reflection, the choice and what it earned."""
+
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+
+from workbench.dashboard.components import problem, prose
+from workbench.dashboard.turn_figures import TAXI_SYMBOLS, Cells, Place, grid_figure, places, probability_figure, strip_figure
+from workbench.envs.taxi import grid_cells
+from workbench.errors import EnvError
+from workbench.records import Trajectory, Turn
+from workbench.store.layout import RunPaths
+
+
+def show_trajectory(paths: RunPaths, trajectory: Trajectory, index: int) -> None:
+    """Draw ``trajectory`` at turn ``index``."""
+    turn = trajectory.turns[index]
+    with st.container(border=True):
+        _heading(trajectory)
+        st.plotly_chart(strip_figure(trajectory, index), key="strip_figure")
+        _steps(len(trajectory.turns), index)
+    world, thought, facts = st.columns([35, 42, 23], gap="medium")
+    with world:
+        _world(trajectory, index)
+    with thought:
+        _thought(turn)
+    with facts:
+        _facts(trajectory, turn)
+    st.caption("The address above leads to exactly this turn. In a notebook:")
+    st.code(notebook_line(paths.run_id, trajectory.trajectory_id, index), language="python", wrap_lines=True)
+    with st.expander("What the players read"):
+        st.caption("Task statement")
+        st.text(trajectory.task_statement)
+        st.caption("Observation")
+        st.code(turn.observation, language=None)
+        st.caption(f"The policy's prompt: {len(turn.prompt_token_ids)} tokens{', shortened to fit' if turn.prompt_was_cut else ''}")
+
+
+def notebook_line(run: str, trajectory_id: str, index: int) -> str:
+    """A line of Python that gives the turn in a notebook; names are quoted, whatever they hold."""
+    return f'Run(find_run("runs", {run!r})).trajectory({trajectory_id!r}).turns[{index}]'
+
+
+def _heading(trajectory: Trajectory) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if trajectory.success:
+            st.badge("✓ success", color="green")
+        else:
+            st.badge("✗ no success", color="red")
+        st.text(f"{trajectory.trajectory_id}   ·   stage {trajectory.stage}   ·   task {trajectory.task}")
+        st.text(f"reward {trajectory.total_reward:.2f} in {len(trajectory.turns)} turns")
+
+
+def _steps(count: int, index: int) -> None:
+    """Draw the ways from turn to turn; each changes the address, which alone says what is shown."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.button(
+            "Previous",
+            icon=":material/arrow_back:",
+            key="previous",
+            shortcut="Left",
+            disabled=index == 0,
+            on_click=_go_to,
+            args=(index - 1,),
+        )
+        if count > 1:
+            st.session_state["turn_slider"] = index
+            st.slider(f"Turn (0 to {count - 1})", 0, count - 1, key="turn_slider", on_change=_follow_slider)
+        st.button(
+            "Next",
+            icon=":material/arrow_forward:",
+            key="next",
+            shortcut="Right",
+            disabled=index >= count - 1,
+            on_click=_go_to,
+            args=(index + 1,),
+        )
+
+
+def _go_to(index: int) -> None:
+    st.query_params["turn"] = str(index)
+
+
+def _follow_slider() -> None:
+    _go_to(st.session_state["turn_slider"])
+
+
+def _world(trajectory: Trajectory, index: int) -> None:
+    st.subheader(f"Turn {index}: the world", anchor=False)
+    turn = trajectory.turns[index]
+    cells = _cells(turn.observation)
+    if cells is None:
+        st.code(turn.observation, language=None)
+        return
+    st.plotly_chart(
+        grid_figure(cells, trail(trajectory.turns[: index + 1]), turn.command),
+        key="grid_figure",
+        width="content",
+        config={"displayModeBar": False},
+    )
+
+
+def _cells(observation: str) -> Cells | None:
+    """The map in a taxi's observation; None for any other world, which is then shown as text."""
+    try:
+        return grid_cells(observation)
+    except EnvError:
+        return None
+
+
+def trail(turns: Sequence[Turn]) -> list[Place]:
+    """Where the taxi was at each turn."""
+    maps = (_cells(turn.observation) for turn in turns)
+    return [place for cells in maps if cells is not None for place in places(cells, TAXI_SYMBOLS)[:1]]
+
+
+def _thought(turn: Turn) -> None:
+    st.subheader("What it thought", anchor=False)
+    reflection = turn.reflection
+    with st.container(border=True):
+        if reflection.text:
+            prose(reflection.text, reflection.suggested_command)
+        else:
+            st.caption("No reflection at this turn.")
+        if not reflection.finished:
+            st.caption("Cut off at the length limit.")
+    st.subheader("What it chose", anchor=False)
+    if len(turn.probabilities) != len(turn.admissible_commands) or turn.command not in turn.admissible_commands:
+        problem(
+            "The probabilities of this turn do not fit its commands",
+            f"{len(turn.probabilities)} for {len(turn.admissible_commands)} commands",
+        )
+        return
+    st.plotly_chart(probability_figure(turn), key="probability_figure", config={"displayModeBar": False})
+
+
+def _facts(trajectory: Trajectory, turn: Turn) -> None:
+    st.subheader("What came of it", anchor=False)
+    last = turn.index == len(trajectory.turns) - 1
+    st.metric("Reward", f"{turn.reward:+.2f}", border=True)
+    if last:
+        outcome(trajectory, turn)
+    rows = {
+        "command": turn.command,
+        "label": turn.labels[turn.chosen_index].strip() if turn.command in turn.admissible_commands and turn.labels else "—",
+        "return to go": f"{trajectory.returns_to_go()[turn.index]:+.2f}",
+        "advantage": f"{turn.advantage:+.3f}" if turn.advantage is not None else "—",
+        "entropy, nats": f"{entropy(turn.probabilities):.3f}",
+        "log-prob, nats": f"{turn.log_prob:.3f}",
+        "suggested": turn.reflection.suggested_command or "—",
+        "oracle": turn.oracle_command or "—",
+        "state": turn.state_key,
+    }
+    width = max(map(len, rows))
+    st.code("\n".join(f"{name:<{width}}  {value}" for name, value in rows.items()), language=None)
+
+
+def outcome(trajectory: Trajectory, turn: Turn) -> None:
+    """Say how the trajectory ended at its last turn."""
+    if trajectory.success:
+        st.badge("✓ solved here", color="green")
+    elif turn.terminated:
+        st.badge("✗ fatal: the trajectory ended here", color="red")
+    elif turn.truncated:
+        st.badge("◷ out of turns", color="orange")
+
+
+def entropy(probabilities: Sequence[float]) -> float:
+    """Entropy of a distribution, nats."""
+    return -sum(probability * math.log(probability) for probability in probabilities if probability > 0)
