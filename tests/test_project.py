@@ -4,12 +4,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +76,18 @@ def test_every_pin_is_exact_and_of_a_public_version():
     assert len(pins()) == len(lines), "a package is pinned twice"
     wrong = [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line)]
     assert wrong == []
+
+
+def test_no_pin_shuts_out_the_oldest_python():
+    oldest = project()["requires-python"].removeprefix(">=") + ".0"
+    pinned = pins()
+    shut_out = []
+    for package in metadata.distributions():
+        needs = package.metadata["Requires-Python"]
+        is_pin = pinned.get(canonicalize_name(package.name)) == f"=={package.version}"
+        if is_pin and needs and not SpecifierSet(needs).contains(oldest):
+            shut_out.append(f"{package.name}=={package.version} needs Python {needs}")
+    assert shut_out == []
 
 
 def test_all_is_every_other_extra():
