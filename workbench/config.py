@@ -37,12 +37,14 @@ class EnvConfig(Section):
 
 
 class TinyConfig(Section):
-    """Size of a GPT-2 built from its configuration, used where a model is called `tiny`."""
+    """Size of the small model that is built from its configuration where a model is called `tiny`."""
 
+    architecture: Literal["llama", "gpt2"] = Field("llama", description="Rotary positions (llama) learn to look labels up several times sooner than learned ones (gpt2)")
     n_layer: int = Field(3, ge=1, le=48, description="Transformer blocks")
     n_embd: int = Field(128, ge=8, le=4096, description="Hidden size; a multiple of n_head")
     n_head: int = Field(4, ge=1, le=64, description="Attention heads")
     n_positions: int = Field(128, ge=16, le=8192, description="Longest prompt and answer together, tokens")
+    initializer_range: float = Field(0.08, gt=0, le=1, description="Standard deviation of the starting weights; about 1 / sqrt(n_embd)")
     vocab_size: int = Field(768, ge=300, le=65536, description="Size of the tokenizer trained on the environment's own text")
 
     @model_validator(mode="after")

@@ -55,3 +55,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
     return "known: " + ", ".join(known)
+
+
+class RunStopped(Exception):  # noqa: N818 - an event, not an error
+    """A person asked the run to stop; everything is saved."""
+
+    def __init__(self, phase: str, step: int) -> None:
+        super().__init__(f"stopped in {phase} after {step}")
+        self.phase = phase
+        self.step = step

@@ -1,1 +1,1 @@
-"""data"""
+"""Warm-up data: teachers, behaviours, negative examples and the SFT sets."""

@@ -1,1 +1,1 @@
-"""evaluation"""
+"""Judging a policy: trajectories on chosen start states, with intervals."""

@@ -1,1 +1,1 @@
-"""rollout"""
+"""Playing: the one place where environments, prompts and players meet."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, TypeVar
 
 import duckdb
@@ -99,8 +100,8 @@ def summarise(paths: RunPaths) -> RunSummary:
 
 def _success(paths: RunPaths) -> tuple[float | None, float | None, float | None]:
     for line in reversed(tail_lines(paths.evaluations)):
-        if (rate := _number(line.get("success/rate"))) is not None:
-            return rate, _number(line.get("success/low")), _number(line.get("success/high"))
+        if (rate := _number(line.get("success_rate"))) is not None:
+            return rate, _number(line.get("low")), _number(line.get("high"))
     for line in reversed(tail_lines(paths.metrics)):
         if (rate := _number(line.get("success/rate"))) is not None:
             return rate, None, None
@@ -116,7 +117,7 @@ def _whole(value: object) -> int | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return float(value) if isinstance(value, float) or (_whole(value) is not None and abs(value) < 2**53) else None
 
 
 class Run:
@@ -241,14 +242,22 @@ class Run:
             raise _unreadable(self.paths.folder, error) from None
 
     def log_tail(self, lines: int = 200) -> str:
-        """The last lines of the last attempt's log, without colours and overwritten progress; empty when there is none."""
-        logs = [*self.paths.attempt_logs().values()]
-        data = tail_bytes(logs[-1], LOG_BYTES) if logs else b""
-        if not data:
-            data = tail_bytes(self.paths.launch_log, LOG_BYTES)
-        text = _ESCAPES.sub("", data.decode("utf-8", "replace")).replace("\r\n", "\n")
-        kept = text.splitlines(keepends=False) if "\r" not in text else [part.rsplit("\r", 1)[-1] for part in text.rstrip("\r").split("\n")]
-        return "\n".join(kept[-lines:]) if lines > 0 else ""
+        """The last lines of the log that was written last (an attempt's, or the launch's), without colours and overwritten progress; empty when there is none."""
+        logs = [path for path in (*self.paths.attempt_logs().values(), self.paths.launch_log) if _written_at(path)]
+        if not logs or lines <= 0:
+            return ""
+        text = tail_bytes(max(logs, key=_written_at), LOG_BYTES).decode("utf-8", "replace")
+        kept = _ESCAPES.sub("", text).rstrip().split("\n")[-lines:]
+        return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in kept)
+
+
+def _written_at(path: Path) -> int:
+    """When a log was last written, nanoseconds since 1970; 0 where there is none, or an empty one."""
+    try:
+        stat = path.lstat()
+    except OSError:
+        return 0
+    return stat.st_mtime_ns if S_ISREG(stat.st_mode) and stat.st_size else 0
 
 
 _EMPTY_LIST = pd.DataFrame(

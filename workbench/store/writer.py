@@ -44,7 +44,7 @@ class RunWriter:
         self._append("metrics", {"phase": phase, "update": update, "time": now(), **values})
 
     def evaluation(self, values: Mapping[str, Any]) -> None:
-        """Append one evaluation: ``success/rate``, ``success/low``, ``success/high``, phase, update, and what else was measured."""
+        """Append one evaluation: ``success_rate``, ``low``, ``high``, phase, update, and what else was measured."""
         self._append("evaluations", {"time": now(), **values})
 
     def event(self, kind: str, message: str, **fields: Any) -> None:
@@ -115,6 +115,8 @@ class RunWriter:
             for name, file in self._lines.items():
                 file.truncate(position[name])
             cut_parts(self.paths.trajectories, position["part"])
+            for half in self.paths.folder.glob(".*.part"):  # what a killed process had not yet renamed
+                half.unlink(missing_ok=True)
         self._last_part = position["part"]
 
     def compact(self, before: int | None = None) -> None:

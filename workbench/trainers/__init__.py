@@ -1,1 +1,1 @@
-"""trainers"""
+"""Training: warm-up by supervision, then online reinforcement learning."""

@@ -1,0 +1,233 @@
+"""The command line: every command is a few lines over the library.
+
+Errors a person can cause are one line on standard error and exit code 2; with ``--json`` the last line on
+standard output is one JSON object.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from workbench.config import RunConfig, apply_overrides, load_config, load_preset, preset_names
+from workbench.errors import ConfigError, RunStopped, WorkbenchError
+from workbench.store.layout import RunPaths, find_run, run_root
+
+Result = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code (0 done, 2 a person can mend it, 130 interrupted)."""
+    # An environment of one's own (package.module:ClassName) lies in the folder the command is called from.
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
+    arguments = _parser().parse_args(argv)
+    try:
+        result: Result = arguments.command(arguments)
+    except WorkbenchError as error:
+        print(f"workbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("workbench: interrupted", file=sys.stderr)
+        return 130
+    if arguments.json:
+        print(json.dumps(result))
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"workbench: {message}; see `{self.prog} --help`", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="workbench", description="Fine-tune language-model agents with reinforcement learning in text environments.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, help_text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help_text, description=help_text)
+        sub.set_defaults(command=function)
+        sub.add_argument("--json", action="store_true", help="end with one JSON object on standard output")
+        return sub
+
+    command("presets", _presets, "list the ready configurations")
+    train = command("train", _train, "every phase that a configuration names, in one run folder")
+    _config_arguments(train)
+    train.add_argument("--from", dest="parent", metavar="RUN", help="start from this run's data and players")
+    resume = command("resume", _resume, "go on with a stopped or killed run")
+    resume.add_argument("--queue", action="store_true", help="wait until no other run trains on the same device")
+    for sub in (train, resume):
+        sub.add_argument("--quiet", action="store_true", help="no progress bars")
+    for name, function, help_text in (
+        ("stop", _stop, "ask a run to save and stop"),
+        ("show", _show, "what a run is and how far"),
+    ):
+        command(name, function, help_text).add_argument("run", metavar="RUN")
+    resume.add_argument("run", metavar="RUN")
+    command("runs", _runs, "list the runs")
+    generate = command("generate", _generate, "trajectories with reflections and negative examples, as SFT sets")
+    _config_arguments(generate)
+    generate.add_argument("--out", required=True, type=Path, metavar="D", help="folder to write to")
+    evaluate = command("evaluate", _evaluate, "success rate with its Wilson interval")
+    evaluate.add_argument("subject", metavar="RUN|MODEL", help="a run, a hub id or a model folder")
+    evaluate.add_argument("--preset", default="taxi-quickstart", help="environment and prompts for a MODEL (default: %(default)s)")
+    evaluate.add_argument("--trajectories", type=int, help="how many (default: the configuration's)")
+    evaluate.add_argument("--seed", type=int, help="seed of tasks and dice (default: the configuration's)")
+    evaluate.add_argument("--stage", help="stage to play (default: the last)")
+    evaluate.add_argument("--split", choices=["train", "validation", "test", "all"], help="start states (default: the configuration's)")
+    play = command("play", _play, "play an environment in the terminal")
+    play.add_argument("env", metavar="ENV")
+    play.add_argument("--seed", type=int, default=0)
+    play.add_argument("--task")
+    play.add_argument("--stage")
+    for sub in commands.choices.values():
+        sub.add_argument("--runs-dir", metavar="D", help="where runs are (default: $WORKBENCH_RUNS or runs/)")
+    return parser
+
+
+def _config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("preset", nargs="?", metavar="PRESET", help="a ready configuration, see `workbench presets`")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a configuration file instead of a preset")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="change one setting; may be repeated")
+    parser.add_argument("--seed", type=int, help="the run's seed")
+
+
+def _config(arguments: argparse.Namespace) -> RunConfig:
+    if (arguments.preset is None) == (arguments.config is None):
+        raise ConfigError("name either a PRESET or --config FILE; `workbench presets` lists the presets")
+    config = load_preset(arguments.preset) if arguments.preset else load_config(arguments.config)
+    seed = [] if arguments.seed is None else [f"seed={arguments.seed}"]
+    return apply_overrides(config, [*arguments.overrides, *seed])
+
+
+def _presets(arguments: argparse.Namespace) -> Result:
+    rows = [(name, load_preset(name).description) for name in preset_names()]
+    width = max(len(name) for name, _ in rows)
+    for name, description in rows:
+        print(f"{name:<{width}}  {description}")
+    return {"presets": [{"preset": name, "description": description} for name, description in rows]}
+
+
+def _train(arguments: argparse.Namespace) -> Result:
+    from workbench.recipes.execute import prepare_run
+
+    config = _config(arguments)
+    root = run_root(arguments.runs_dir)
+    parent = find_run(root, arguments.parent) if arguments.parent else None
+    paths = prepare_run(root, config, parent=parent)
+    print(f"run {paths.run_id} in {paths.folder}")
+    return _execute(paths, arguments, queue=False)
+
+
+def _resume(arguments: argparse.Namespace) -> Result:
+    return _execute(find_run(run_root(arguments.runs_dir), arguments.run), arguments, queue=arguments.queue)
+
+
+def _execute(paths: RunPaths, arguments: argparse.Namespace, *, queue: bool) -> Result:
+    from workbench.recipes.execute import execute
+
+    identity: Result = {"run": paths.run_id, "path": str(paths.folder)}
+    try:
+        found = execute(paths, queue=queue, show_progress=not arguments.quiet and sys.stderr.isatty())
+    except RunStopped:
+        print(f"stopped; `workbench resume {paths.run_id}` goes on")
+        return {**identity, "state": "stopped"}
+    if found:
+        print(_rate_line(found))
+    return {**identity, "state": "finished", **found}
+
+
+def _stop(arguments: argparse.Namespace) -> Result:
+    from workbench.jobs.launch import request_stop
+
+    paths = find_run(run_root(arguments.runs_dir), arguments.run)
+    state = request_stop(paths)
+    print(f"run {paths.run_id} is {state}")
+    return {"run": paths.run_id, "state": state}
+
+
+def _runs(arguments: argparse.Namespace) -> Result:
+    from workbench.store.reader import list_runs
+
+    summaries = list_runs(run_root(arguments.runs_dir))
+    rows = [
+        {
+            "run": one.run,
+            "state": one.state,
+            "recipe": one.recipe,
+            "preset": one.preset,
+            "model": one.model,
+            "seed": one.seed,
+            "phase": one.phase,
+            "success_rate": one.success_rate,
+            "low": one.low,
+            "high": one.high,
+            "problem": one.problem,
+        }
+        for one in summaries
+    ]
+    for row in rows:
+        rate = "" if row["success_rate"] is None else f"{row['success_rate']:.3f}"
+        print(f"{row['run']!s:<44} {row['state'] or '?'!s:<9} {row['phase'] or ''!s:<15} {rate:<6} {row['problem'] or ''}")
+    return {"runs": rows}
+
+
+def _show(arguments: argparse.Namespace) -> Result:
+    from workbench.store.reader import Run
+
+    paths = find_run(run_root(arguments.runs_dir), arguments.run)
+    run = Run(paths)
+    status, evaluations = run.status(), run.evaluations()
+    last = json.loads(evaluations.iloc[-1].dropna().to_json()) if len(evaluations) else {}
+    print(f"run      {paths.run_id}\nfolder   {paths.folder}\nstate    {status['state']}  {status.get('error') or ''}")
+    print(f"phase    {status.get('phase', '')} {status.get('update', '')}/{status.get('total', '')}")
+    if last:
+        print(f"success  {_rate_line(last)}")
+    print(f"repeat   workbench train --config {paths.config}")
+    return {"run": paths.run_id, "path": str(paths.folder), "status": status, "evaluation": last, "config": run.config()}
+
+
+def _generate(arguments: argparse.Namespace) -> Result:
+    from workbench.data.sets import data_card
+    from workbench.data.splits import split_tasks
+    from workbench.envs.catalog import make_env
+    from workbench.recipes.reflect_rl import make_sets
+
+    config = _config(arguments)
+    env = make_env(config.env.name, **config.env.options)
+    examples, _ = make_sets(config, env, split_tasks(env, config.data, seed=config.seed), arguments.out)
+    card = data_card(examples, config.data)
+    print(f"{card['examples']} examples of {card['states']} states in {arguments.out}")
+    return {"out": str(arguments.out), **card}
+
+
+def _evaluate(arguments: argparse.Namespace) -> Result:
+    from workbench.recipes.judge import evaluate_model, evaluate_run
+
+    settings = {"count": arguments.trajectories, "seed": arguments.seed, "stage": arguments.stage, "split": arguments.split}
+    root = run_root(arguments.runs_dir)
+    if (root / arguments.subject / "meta.json").is_file() or (Path(arguments.subject) / "meta.json").is_file():
+        found = evaluate_run(find_run(root, arguments.subject), **settings)
+    else:
+        found = evaluate_model(arguments.subject, load_preset(arguments.preset), **settings)
+    print(_rate_line(found))
+    return found
+
+
+def _play(arguments: argparse.Namespace) -> Result:
+    from workbench.envs.catalog import make_env
+    from workbench.terminal import play
+
+    solved = play(make_env(arguments.env), seed=arguments.seed, task=arguments.task, stage=arguments.stage, read=input, write=print)
+    return {"env": arguments.env, "success": solved}
+
+
+def _rate_line(found: Result) -> str:
+    return (
+        f"success {found['success_rate']:.3f} [{found['low']:.3f}, {found['high']:.3f}] over {found['trajectories']:.0f} trajectories "
+        f"of stage {found['stage']} ({found['split']} start states), mean reward {found['mean_reward']:.3f}"
+    )

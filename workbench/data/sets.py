@@ -1,0 +1,134 @@
+"""The five SFT sets, as text for people and as token ids with exactly the loss that is meant.
+
+=============================  ==========================================================  =======================
+set                            prompt → completion                                         examples
+=============================  ==========================================================  =======================
+sft                            situation and list → label                                  positive and negative
+sft_reflection                 situation → reflection and end-of-text                      positive and negative
+sft_policy                     situation, reflection and list → label                      positive and negative
+sft_reflection_positive        as sft_reflection                                           positive only
+sft_policy_positive            as sft_policy                                               positive only
+=============================  ==========================================================  =======================
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from workbench.config import DataConfig
+from workbench.data.generate import Example
+from workbench.errors import DataError
+from workbench.prompts import ACTION, ANALYZE, CHOOSE, Label, PromptBuilder, assign_labels
+from workbench.seeding import generator
+
+SETS = ("sft", "sft_reflection", "sft_policy", "sft_reflection_positive", "sft_policy_positive")
+EXAMPLES_FILE, CARD_FILE = "examples.jsonl", "card.json"
+IGNORED = -100
+
+
+class Row(NamedTuple):
+    """One training row: ``labels`` repeats the ids that carry loss and is -100 elsewhere."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+def taught_command(example: Example, config: DataConfig) -> str:
+    """What the policy is taught to choose in this example."""
+    return example.oracle_command if config.policy_labels == "oracle" else example.behaviour_command
+
+
+def example_labels(example: Example, number: int, labels: Sequence[Label], *, seed: int) -> list[Label]:
+    """The labels of the example's commands, shuffled by its number."""
+    return assign_labels(labels, len(example.commands), generator(seed, "sft-labels", number))
+
+
+def reflection_row(example: Example, prompts: PromptBuilder, eos_id: int, *, max_new_tokens: int) -> Row:
+    """Prompt, reflection, end-of-text; the loss covers exactly the reflection and its end-of-text.
+
+    Raises:
+        DataError: The reflection is longer than the player may write.
+    """
+    prompt = prompts.reflection(example.task_statement, example.observation).token_ids
+    answer = [*prompts.encode(example.reflection), eos_id]
+    if len(answer) > max_new_tokens:
+        raise DataError(f"a teacher's reflection has {len(answer)} tokens but reflection.max_new_tokens is {max_new_tokens}; raise it")
+    return Row([*prompt, *answer], [IGNORED] * len(prompt) + answer)
+
+
+def policy_row(example: Example, number: int, prompts: PromptBuilder, config: DataConfig, *, seed: int, with_reflection: bool) -> Row:
+    """Prompt and label; the loss covers exactly the label."""
+    labels = example_labels(example, number, prompts.labels, seed=seed)
+    ids = prompts.encode(example.reflection) if with_reflection else None
+    prompt = prompts.policy(example.task_statement, example.observation, ids, example.commands, labels).token_ids
+    answer = labels[example.commands.index(taught_command(example, config))].token_id
+    return Row([*prompt, answer], [IGNORED] * len(prompt) + [answer])
+
+
+def write_sets(folder: Path, examples: Sequence[Example], labels: Sequence[Label], config: DataConfig, *, seed: int, facts: dict[str, Any]) -> None:
+    """Write the examples, the five sets in TRL's prompt/completion form, and the data card (last, so that it vouches for the rest)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_lines(folder / EXAMPLES_FILE, (example.as_json() for example in examples))
+    for name in SETS:
+        _write_lines(folder / f"{name}.jsonl", _text_rows(name, examples, labels, config, seed))
+    _write_text(folder / CARD_FILE, json.dumps({**data_card(examples, config), **facts}, indent=2) + "\n")
+
+
+def read_examples(folder: Path) -> list[Example]:
+    """The examples of a run.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    path = folder / EXAMPLES_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [Example(**{**values, "commands": tuple(values["commands"])}) for values in map(json.loads, lines)]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: the warm-up data cannot be read ({str(error).splitlines()[0]}); delete the folder's data/ and resume to make it again") from None
+
+
+def data_card(examples: Sequence[Example], config: DataConfig) -> dict[str, Any]:
+    """Counts by command, stage, kind and split, and whether any start state is in two splits."""
+    homes: dict[str, set[str]] = {}
+    for example in examples:
+        homes.setdefault(example.task, set()).add(example.split)
+    return {
+        "examples": len(examples),
+        "by_kind": dict(Counter(example.kind for example in examples)),
+        "by_split": dict(Counter(example.split for example in examples)),
+        "by_stage": dict(Counter(example.stage for example in examples)),
+        "by_taught_command": dict(Counter(taught_command(example, config) for example in examples)),
+        "states": len({example.state_key for example in examples}),
+        "reflection_characters_mean": round(sum(len(example.reflection) for example in examples) / max(1, len(examples)), 1),
+        "tasks_in_two_splits": sum(len(splits) > 1 for splits in homes.values()),
+    }
+
+
+def _text_rows(name: str, examples: Sequence[Example], labels: Sequence[Label], config: DataConfig, seed: int) -> Iterable[dict[str, object]]:
+    for number, example in enumerate(examples):
+        if name.endswith("_positive") and example.kind != "positive":
+            continue
+        situation = f"{example.task_statement}\n{example.observation}\n"
+        facts = {"kind": example.kind, "split": example.split, "stage": example.stage, "task": example.task, "state_key": example.state_key}
+        if name.startswith("sft_reflection"):
+            yield {"prompt": situation + ANALYZE, "completion": example.reflection, **facts}
+            continue
+        own = example_labels(example, number, labels, seed=seed)
+        listed = "".join(f"{label.text} {command}\n" for label, command in zip(own, example.commands, strict=True))
+        thought = ANALYZE + example.reflection if name.startswith("sft_policy") else ""
+        answer = own[example.commands.index(taught_command(example, config))].text
+        yield {"prompt": situation + thought + CHOOSE + listed + ACTION, "completion": answer, **facts}
+
+
+def _write_lines(path: Path, rows: Iterable[dict[str, object]]) -> None:
+    _write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _write_text(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,108 @@
+"""A causal language model as one player uses it: its tokenizer, its adapter, its way of being fed.
+
+Two players may share one model in memory under two adapters; :meth:`LanguageModel.activate` switches.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from workbench.prompts import PromptBuilder
+
+
+class Batch(NamedTuple):
+    """Prompts padded on the left, so that every row's last position is its answer's."""
+
+    token_ids_BT: Tensor
+    mask_BT: Tensor | None
+    """1 where a token is real; None when no row is padded, which lets attention take its fastest way."""
+    positions_BT: Tensor | None
+
+
+def left_padded(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> Batch:
+    """Pad ``prompts`` on the left to the longest; positions count real tokens from 0."""
+    width = max(map(len, prompts))
+    rows = [[pad_id] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    ids_BT = torch.tensor(rows, dtype=torch.long, device=device)
+    if all(len(prompt) == width for prompt in prompts):
+        return Batch(ids_BT, None, None)
+    lengths_B = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    offsets_BT = torch.arange(width, device=device)[None, :] - (width - lengths_B)[:, None]
+    return Batch(ids_BT, (offsets_BT >= 0).long(), offsets_BT.clamp_min(0))
+
+
+class LanguageModel:
+    """One player's model.
+
+    Args:
+        model: A causal language model, or a PEFT model that holds this player's adapter.
+        tokenizer: Its tokenizer.
+        adapter: Name of this player's adapter; None when the whole model is the player's.
+        name: What to call it in messages, e.g. ``gpt2-xl``.
+    """
+
+    def __init__(self, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, *, adapter: str | None, name: str) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.adapter = adapter
+        self.name = name
+        base = model.get_base_model() if isinstance(model, PeftModel) else model
+        self._takes_positions = "position_ids" in inspect.signature(base.forward).parameters
+        self.context = context_length(base.config)
+        self.pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def prompts(self, *, room: int, limit: int | None = None) -> PromptBuilder:
+        """A builder whose prompts leave ``room`` tokens of the context for the answer."""
+        longest = self.context - room
+        return PromptBuilder(self.tokenizer, min(longest, limit) if limit else longest)
+
+    def activate(self, *, training: bool = False) -> None:
+        """Make this player's adapter the active one and set the mode; only training keeps dropout on."""
+        if self.adapter is not None and isinstance(self.model, PeftModel) and self.model.active_adapter != self.adapter:
+            self.model.set_adapter(self.adapter)
+        if self.model.training != training:
+            self.model.train(training)
+
+    def trainable_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """This player's own parameters by name, gradients switched on."""
+        self.activate()
+        if self.adapter is None:
+            chosen = list(self.model.named_parameters())
+        else:
+            chosen = [(name, value) for name, value in self.model.named_parameters() if f".{self.adapter}." in name]
+        for _, value in chosen:
+            value.requires_grad_(True)
+        return chosen
+
+    def forward(self, batch: Batch, *, positions_kept: int = 1, **extra: Any) -> Any:
+        """The model's output with logits for the last ``positions_kept`` positions only."""
+        if batch.mask_BT is not None:
+            extra["attention_mask"] = batch.mask_BT
+        if batch.positions_BT is not None and self._takes_positions:
+            extra["position_ids"] = batch.positions_BT
+        extra.setdefault("use_cache", False)
+        return self.model(input_ids=batch.token_ids_BT, logits_to_keep=positions_kept, **extra)
+
+    def last_logits(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Next-token logits after each prompt, (B, V); differentiable when gradients are on."""
+        logits: Tensor = self.forward(left_padded(prompts, self.pad_id, self.device)).logits
+        return logits[:, -1]
+
+
+def context_length(config: Any) -> int:
+    """Longest sequence a model of this configuration takes, tokens; 2,048 where it sets no limit."""
+    for field in ("n_positions", "max_position_embeddings"):
+        value = getattr(config, field, None)
+        if isinstance(value, int):
+            return value
+    return 2048

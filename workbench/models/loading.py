@@ -1,0 +1,246 @@
+"""Players from a configuration: `tiny` from scratch, or a hub id or folder with LoRA adapters.
+
+`tiny` players are two full models, since an adapter on a random base learns little. Others share one base
+under two adapters when both players name the same one. Remote code is never run and weights are read from
+safetensors only.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft.utils import load_peft_weights, set_peft_model_state_dict
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GPT2Config, LlamaConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from workbench.config import DeviceConfig, PolicyConfig, RunConfig, TinyConfig
+from workbench.errors import DeviceError, ModelError
+from workbench.models.language_model import LanguageModel, context_length
+from workbench.seeding import derived_seed
+
+POLICY, REFLECTION = "policy", "reflection"
+
+
+@dataclass(frozen=True, slots=True)
+class Players:
+    """Both players; ``reflection`` is None when no language model reflects."""
+
+    policy: LanguageModel
+    reflection: LanguageModel | None
+
+
+def resolve_device(config: DeviceConfig) -> tuple[torch.device, torch.dtype]:
+    """The device and precision a configuration asks for.
+
+    Raises:
+        DeviceError: CUDA is asked for and this machine has none, or not that many.
+    """
+    name = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise DeviceError(f"device.device={config.device} asks for CUDA, but this PyTorch finds no CUDA device; use --set device.device=cpu")
+        if device.index is not None and device.index >= torch.cuda.device_count():
+            raise DeviceError(f"device.device={config.device}: this machine has {torch.cuda.device_count()} CUDA device(s), counted from 0")
+    default = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return device, default if config.dtype == "auto" else getattr(torch, config.dtype)
+
+
+def build_tiny(size: TinyConfig, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> PreTrainedModel:
+    """A small model with random weights drawn from ``seed``; no dropout, so that warm-up is exactly repeatable."""
+    shared = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+    config: PreTrainedConfig
+    if size.architecture == "llama":
+        config = LlamaConfig(
+            hidden_size=size.n_embd,
+            intermediate_size=2 * size.n_embd,
+            num_hidden_layers=size.n_layer,
+            num_attention_heads=size.n_head,
+            max_position_embeddings=size.n_positions,
+            tie_word_embeddings=True,
+            initializer_range=size.initializer_range,
+            # Prompts are short: a small base keeps every rotary frequency at work.
+            rope_parameters={"rope_type": "default", "rope_theta": 100.0},
+            **shared,
+        )
+    else:
+        config = GPT2Config(
+            n_embd=size.n_embd,
+            n_layer=size.n_layer,
+            n_head=size.n_head,
+            n_positions=size.n_positions,
+            initializer_range=size.initializer_range,
+            # The fused form of the tanh approximation; GPT-2's default spells it out in eight passes.
+            activation_function="gelu_pytorch_tanh",
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            **shared,
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    return model
+
+
+def load_base(name: str, settings: PolicyConfig, device: torch.device, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A pretrained model and its tokenizer, from a hub id or a folder.
+
+    Raises:
+        DeviceError: 8- or 4-bit weights are asked for without CUDA.
+        ModelError: There is no such model, or no way to reach it.
+    """
+    if (settings.load_in_8bit or settings.load_in_4bit) and device.type != "cuda":
+        bits = "8bit" if settings.load_in_8bit else "4bit"
+        raise DeviceError(f"policy.load_in_{bits} needs a CUDA device, found {device.type}; use --set policy.load_in_{bits}=false")
+    extra: dict[str, Any] = {}
+    if settings.load_in_8bit:
+        extra["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+    elif settings.load_in_4bit:
+        extra["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_type="nf4")
+    tokenizer = load_tokenizer(name)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(_source(name), dtype=dtype, use_safetensors=True, device_map={"": device}, **extra)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise _unloadable(name, error) from None
+    return model, tokenizer
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a hub id or folder, with a padding token.
+
+    Raises:
+        ModelError: There is no such model, or no way to reach it.
+    """
+    source = _source(name)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise _unloadable(name, error) from None
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"{name}: its tokenizer has no end-of-text token, so reflections could not end; use another model")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def context_of(name: str) -> int:
+    """Longest sequence of a hub id's or folder's model, tokens, without loading its weights.
+
+    Raises:
+        ModelError: There is no such model, or no way to reach it.
+    """
+    try:
+        return context_length(AutoConfig.from_pretrained(_source(name)))
+    except (OSError, ValueError) as error:
+        raise _unloadable(name, error) from None
+
+
+def _source(name: str) -> str:
+    """What transformers is given: a checked folder, or the hub id."""
+    folder = Path(name).expanduser()
+    if not (name.startswith((".", "/", "~")) or folder.is_dir()):
+        return name
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{name}: this folder holds no model (no config.json); name a folder made by save_pretrained, or a hub id")
+    return str(folder)
+
+
+def _unloadable(name: str, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split())[:160]
+    return ModelError(f"model {name!r} cannot be loaded ({type(error).__name__}: {reason}); check the name and the network, or name a local folder")
+
+
+def _lora(settings: PolicyConfig) -> LoraConfig:
+    lora = settings.lora
+    return LoraConfig(
+        r=lora.lora_r,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=lora.lora_target_modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _with_adapter(model: PreTrainedModel | PeftModel, adapter: str, settings: PolicyConfig, seed: int) -> PeftModel:
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if isinstance(model, PeftModel):
+                model.add_adapter(adapter, _lora(settings))
+                return model
+            if settings.load_in_8bit or settings.load_in_4bit:
+                model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+            wrapped: PeftModel = get_peft_model(model, _lora(settings), adapter_name=adapter)
+            return wrapped
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"policy.lora does not fit this model ({reason}); set policy.lora.lora_target_modules to its layer names") from None
+
+
+def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | None) -> Players:
+    """Both players with their starting weights, placed on the configured device.
+
+    Args:
+        config: The run's configuration.
+        tiny_tokenizer: Needed when a player is ``tiny``.
+
+    Raises:
+        ModelError: A model cannot be loaded, or ``tiny`` has no tokenizer yet.
+        DeviceError: The device or precision is not there.
+    """
+    device, dtype = resolve_device(config.device)
+    names = {POLICY: config.policy.model}
+    if config.reflection.kind in ("model", "shuffled"):
+        names[REFLECTION] = config.reflection.model or config.policy.model
+    players: dict[str, LanguageModel] = {}
+    bases: dict[str, tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]] = {}
+    for role, name in names.items():
+        seed = derived_seed(config.seed, "weights", role)
+        if name == "tiny":
+            if tiny_tokenizer is None:
+                raise ModelError("a `tiny` player needs the tokenizer that the generate phase trains; add generate to phases, or train --from a run")
+            model = build_tiny(config.policy.tiny, tiny_tokenizer, seed=seed).to(device=device, dtype=torch.float32)
+            players[role] = LanguageModel(model.eval(), tiny_tokenizer, adapter=None, name="tiny")
+            continue
+        base, tokenizer = bases.get(name) or load_base(name, config.policy, device, dtype)
+        adapted = _with_adapter(base, role, config.policy, seed)
+        bases[name] = (adapted, tokenizer)
+        players[role] = LanguageModel(adapted.eval(), tokenizer, adapter=role, name=name)
+    for player in players.values():
+        if config.rl.gradient_checkpointing:
+            player.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return Players(players[POLICY], players.get(REFLECTION))
+
+
+def save_player(player: LanguageModel, folder: Path, role: str) -> None:
+    """Write ``folder/<role>``: a whole model, or a PEFT adapter, with the tokenizer beside it."""
+    target = folder / role
+    if player.adapter is None:
+        player.model.save_pretrained(target, safe_serialization=True)
+    else:
+        player.model.save_pretrained(folder, selected_adapters=[player.adapter], safe_serialization=True)
+    player.tokenizer.save_pretrained(target)
+
+
+def load_player(player: LanguageModel, folder: Path, role: str) -> None:
+    """Read what :func:`save_player` wrote into ``player``.
+
+    Raises:
+        ModelError: The weights are missing or do not fit this model.
+    """
+    source = folder / role
+    try:
+        if player.adapter is None:
+            stored = AutoModelForCausalLM.from_pretrained(os.fspath(source), use_safetensors=True)
+            player.model.load_state_dict(stored.state_dict())
+        else:
+            weights = load_peft_weights(os.fspath(source), device=str(player.device))
+            missing = set_peft_model_state_dict(player.model, weights, adapter_name=player.adapter)
+            if missing.unexpected_keys:
+                raise KeyError(missing.unexpected_keys[0])
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{source}: these weights do not fit {player.name} ({reason}); name the run they came from") from None

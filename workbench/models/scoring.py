@@ -1,0 +1,47 @@
+"""The only place where logits become probabilities.
+
+Axis letters: B rows, V vocabulary, K labels of a state (padded), T tokens.
+"""
+
+import torch
+from torch import Tensor
+
+IMPOSSIBLE = -1e9
+
+
+def label_log_probs(logits_BV: Tensor, label_ids_BK: Tensor, label_mask_BK: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """Log-probability of every label of each state; labels of no command get none.
+
+    Reflect-RL, section 3.3 (single-prompt action enumeration), with the softmax over this state's labels only.
+
+    Args:
+        logits_BV: Next-token logits at the last prompt position. Float, (B, V).
+        label_ids_BK: Vocabulary ids of the labels, padded with any valid id. Int64, (B, K).
+        label_mask_BK: True where a label stands for a command. Bool, (B, K).
+        temperature: Divides the logits; above 0.
+
+    Returns:
+        Nats, float32, (B, K); -1e9 where the mask is False. Differentiable.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 5.0, 0.0]])
+        >>> label_log_probs(logits, torch.tensor([[0, 2]]), torch.tensor([[True, True]])).exp().tolist()
+        [[0.5, 0.5]]
+    """
+    chosen_BK = logits_BV.gather(1, label_ids_BK).float() / temperature
+    masked_BK = chosen_BK.masked_fill(~label_mask_BK, IMPOSSIBLE)
+    return torch.log_softmax(masked_BK, dim=-1).masked_fill(~label_mask_BK, IMPOSSIBLE)
+
+
+def entropy(log_probs_BK: Tensor) -> Tensor:
+    """Entropy of each row, nats, (B,); entries of -1e9 count as impossible. Differentiable."""
+    probs_BK = log_probs_BK.exp()
+    return -(probs_BK * log_probs_BK.clamp_min(-50.0)).sum(-1)
+
+
+def token_log_probs(logits_BV: Tensor, *, temperature: float = 1.0, forbidden_ids: Tensor | None = None) -> Tensor:
+    """Log-probabilities over the vocabulary, nats, float32, (B, V), with some ids ruled out."""
+    scaled_BV = logits_BV.float() / temperature
+    if forbidden_ids is not None and len(forbidden_ids):
+        scaled_BV = scaled_BV.index_fill(1, forbidden_ids, float("-inf"))
+    return torch.log_softmax(scaled_BV, dim=-1)

@@ -1,0 +1,42 @@
+"""The tokenizer of the `tiny` players: byte-level BPE trained on the environment's own text.
+
+On two CPU cores an RL iteration is bound by arithmetic, so tokens are what costs time. Lines of a drawing
+(beginning with ``|`` or ``+``) and words with their punctuation may become one token, and texts that never
+change (a constant task statement, the prompt markers) are entered whole.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer as RawTokenizer
+from transformers import PreTrainedTokenizerFast
+
+END = "<|end|>"
+PAD = "<|pad|>"
+# A drawn line | a word with its leading space, trailing punctuation and line end | whatever else.
+PIECES = r"[|+][^\n]*\n|\s?\w+[.,:;!?]*\n?|\s?[^\s\w]+|\s+"
+
+
+def train_tokenizer(texts: Iterable[str], *, whole: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A tokenizer with every byte in its vocabulary, so that no text is unknown to it.
+
+    Args:
+        texts: Text the players will read and write; lines keep their line ends.
+        whole: Constant texts that become one token each.
+        vocab_size: Upper bound of the vocabulary, the whole texts and special tokens included.
+    """
+    raw = RawTokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(PIECES), behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - len(whole),
+        special_tokens=[END, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    raw.train_from_iterator(texts, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False)
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in whole if text])
+    return tokenizer

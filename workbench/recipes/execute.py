@@ -1,0 +1,164 @@
+"""A run from the outside: made from a configuration, carried out under its lock, its state always told."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from workbench.config import RunConfig, load_config
+from workbench.errors import ConfigError, RunBusyError, RunStopped, StoreError, WorkbenchError
+from workbench.jobs.lease import DeviceLease
+from workbench.models.loading import POLICY, REFLECTION, resolve_device
+from workbench.recipes import reflect_rl
+from workbench.recipes.preflight import preflight
+from workbench.recipes.session import START, TOKENIZER, Session, open_session
+from workbench.store.layout import RunPaths, create_run
+from workbench.store.writer import RunLock, RunWriter
+from workbench.trainers import checkpoint
+
+log = logging.getLogger("workbench")
+
+
+def prepare_run(root: str | os.PathLike[str], config: RunConfig, *, parent: RunPaths | None = None) -> RunPaths:
+    """Check a configuration and make its run folder, with a parent's data and players in it if there is one.
+
+    Raises:
+        WorkbenchError: The configuration cannot work here, or the parent has nothing to give.
+    """
+    if parent is not None:
+        config = config.model_copy(update={"phases": [phase for phase in config.phases if phase in ("rl", "evaluate")]})
+        if not config.phases:
+            raise ConfigError("--from gives data and players, but the configuration has neither rl nor evaluate among its phases; add one")
+    else:
+        _needs_players(config)
+    preflight(config)
+    paths = create_run(root, config, parent=parent.run_id if parent else None)
+    if parent is not None:
+        try:
+            _adopt(parent, paths)
+        except BaseException:
+            shutil.rmtree(paths.folder, ignore_errors=True)
+            raise
+    return paths
+
+
+def _needs_players(config: RunConfig) -> None:
+    needs = [phase for phase in config.phases if phase in ("sft-reflection", "sft-policy")]
+    if needs and "generate" not in config.phases:
+        raise ConfigError(f"phases has {needs[0]} but not generate, so there would be no data; add generate, or train --from a run that has it")
+
+
+def _adopt(parent: RunPaths, child: RunPaths) -> None:
+    source = Session(parent, load_config(parent.config), RunWriter(parent), show_progress=False)
+    if parent.data.is_dir():
+        shutil.copytree(parent.data, child.data, dirs_exist_ok=True)
+    tokenizer = source.tiny_tokenizer()
+    weights = {role: found for role in (POLICY, REFLECTION) if (found := source.weights(role)) is not None}
+    if not weights:
+        raise StoreError(f"run {parent.run_id} has no checkpoint of a player yet; let it go on with `workbench resume {parent.run_id}`")
+
+    def write(folder: Any) -> None:
+        for role, found in weights.items():
+            shutil.copytree(found / role, folder / role)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder / TOKENIZER)
+
+    checkpoint.save_checkpoint(child.checkpoints / START, 1, state={"parent": parent.run_id}, players={}, extra=write)
+
+
+def execute(paths: RunPaths, *, queue: bool, show_progress: bool) -> dict[str, Any]:
+    """Carry a run on to its end, from wherever it stands; gives its last evaluation.
+
+    Args:
+        paths: The run folder.
+        queue: Wait until no other run trains on the same device.
+        show_progress: Draw progress bars.
+
+    Raises:
+        RunBusyError: Another process has the run.
+        RunStopped: A stop was asked for; everything is saved.
+        WorkbenchError: Something a person can mend; the run's state is then failed and says so.
+    """
+    with RunLock(paths):
+        writer = RunWriter(paths)
+        handler = logging.FileHandler(writer.start_attempt(), encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        try:
+            return _guarded(paths, writer, queue=queue, show_progress=show_progress)
+        finally:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: bool) -> dict[str, Any]:
+    try:
+        with _signals_stop(paths), DeviceLease(paths.folder.parent, _device_name(paths)) as lease:
+            if queue:
+                writer.status("queued")
+                log.info("waiting for the device")
+                if not lease.acquire(wait=True, should_give_up=lambda: writer.beat() or writer.stop_requested()):
+                    raise RunStopped("queued", 0)
+            else:
+                lease.acquire(wait=False, should_give_up=lambda: True)
+            writer.clear_stop()
+            writer.status("running", device=_device_name(paths))
+            log.info("running")
+            session = open_session(paths, show_progress=show_progress)
+            result = reflect_rl.run(session)
+            session.writer.compact()
+            session.writer.status("finished")
+            log.info("finished %s", json.dumps(result))
+            return result
+    except RunStopped as stopped:
+        writer.clear_stop()
+        writer.status("stopped")
+        log.info("%s", stopped)
+        raise
+    except RunBusyError:
+        raise
+    except WorkbenchError as error:
+        log.error("%s", error)
+        _note_failure(writer, str(error))
+        raise
+    except BaseException as error:
+        log.exception("the run broke")
+        _note_failure(writer, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}")
+        raise
+
+
+def _note_failure(writer: RunWriter, message: str) -> None:
+    try:
+        writer.status("failed", error=message)
+    except StoreError:  # a full disk is often why it failed; the first error is the one to tell
+        log.error("the failure could not be written to status.json")
+
+
+def _device_name(paths: RunPaths) -> str:
+    return str(resolve_device(load_config(paths.config).device)[0])
+
+
+@contextmanager
+def _signals_stop(paths: RunPaths) -> Iterator[None]:
+    """Let the first interrupt or termination signal save and stop; the second one ends the process."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        paths.stop.touch()
+        signal.signal(number, signal.default_int_handler)
+
+    try:
+        previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread (a notebook's, a test's): signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,245 @@
+"""Reflect-RL, stage by stage (Zhou, Du, Li: ACL 2024, arXiv 2402.12621).
+
+1. :func:`generate_data`: behaviours and negative examples with a teacher's reflections, the five SFT sets.
+2. :func:`warm_up`: both players by supervision.
+3. :func:`fine_tune`: the policy online, the reflection player frozen, a curriculum over stages.
+4. :func:`judge`: the full task on held-out start states.
+
+Each stage continues from its newest checkpoint, so :func:`run` is also how a killed run resumes.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from workbench.config import Phase, RunConfig
+from workbench.data.generate import Example, generate
+from workbench.data.sets import EXAMPLES_FILE, policy_row, read_examples, reflection_row, write_sets
+from workbench.data.splits import Splits
+from workbench.data.teachers import make_teacher
+from workbench.envs.text_env import TextEnv
+from workbench.errors import ConfigError, RunStopped
+from workbench.evaluation.evaluate import evaluate
+from workbench.models.language_model import LanguageModel
+from workbench.models.loading import POLICY, REFLECTION, Players, load_tokenizer
+from workbench.models.policy import Policy
+from workbench.models.reflection import HintReflection, ModelReflection, ReflectionPlayer, ShuffledReflection
+from workbench.models.tokenizer import train_tokenizer
+from workbench.prompts import MARKERS, single_token_labels
+from workbench.records import Reflection
+from workbench.recipes.session import TOKENIZER, Session
+from workbench.rollout.collect import Collector
+from workbench.rollout.play import Rules, Situation
+from workbench.seeding import derived_seed, generator
+from workbench.trainers import sft
+from workbench.trainers.checkpoint import load_optimizer, save_checkpoint
+from workbench.trainers.loop import OnlineLoop
+
+SHUFFLED_POOL = 256
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Go through every phase the configuration names, from wherever the run stands; gives its last evaluation.
+
+    Raises:
+        RunStopped: A stop was asked for; everything is saved.
+        WorkbenchError: Something a person can mend; the run goes on from its last checkpoint afterwards.
+    """
+    session.rewind()
+    stages: dict[Phase, Callable[[], None]] = {
+        "generate": lambda: generate_data(session),
+        "sft-reflection": lambda: warm_up(session, REFLECTION),
+        "sft-policy": lambda: warm_up(session, POLICY),
+        "rl": lambda: fine_tune(session),
+        "evaluate": lambda: judge(session),
+    }
+    for phase in session.config.phases:
+        if session.is_done(phase):
+            continue
+        if session.writer.stop_requested():
+            raise RunStopped(phase, 0)
+        session.writer.event("phase", f"{phase} begins")
+        stages[phase]()
+    found = session.newest("evaluate")
+    return dict(found[1]["evaluation"]) if found else {}
+
+
+def generate_data(session: Session) -> None:
+    """The five SFT sets of this run, and the tokenizer of ``tiny`` players."""
+    config = session.config
+    started = time.perf_counter()
+    with session.bar("generate", config.data.trajectories + config.data.negatives, 0, "trajectory") as bar:
+        examples, tokenizer = make_sets(config, session.make_env(), session.tasks, session.paths.data, on_progress=bar.update)
+    session.writer.metrics("generate", 1, {"data/examples": float(len(examples)), "time/generate_seconds": time.perf_counter() - started})
+    keeps = "tiny" in (config.policy.model, config.reflection.model)
+    _finish(session, "generate", {}, extra=(lambda folder: tokenizer.save_pretrained(folder / TOKENIZER)) if keeps else None)
+
+
+def make_sets(
+    config: RunConfig, env: TextEnv, tasks: dict[str, Splits], folder: Path, *, on_progress: Callable[[int], object] | None = None
+) -> tuple[list[Example], PreTrainedTokenizerBase]:
+    """Play for data, have it explained, and write the SFT sets into ``folder``; gives the examples and the policy's tokenizer."""
+    teacher = make_teacher(env)
+    examples = generate(env, tasks, teacher, config.data, seed=config.seed, on_progress=on_progress)
+    tokenizer = tokenizer_for(examples, config)
+    facts = {"seed": config.seed, "teacher": type(teacher).__name__, "environment": config.env.name}
+    write_sets(folder, examples, single_token_labels(tokenizer), config.data, seed=config.seed, facts=facts)
+    return examples, tokenizer
+
+
+def tokenizer_for(examples: list[Example], config: RunConfig) -> PreTrainedTokenizerBase:
+    """The policy's tokenizer: trained on these examples for ``tiny``, loaded otherwise."""
+    if config.policy.model != "tiny":
+        return load_tokenizer(config.policy.model)
+    statements = {example.task_statement for example in examples}
+    constant = [f"{statement}\n" for statement in statements] if len(statements) == 1 else []
+    texts = [f"{example.observation}\n" for example in examples] + [example.reflection for example in examples]
+    texts += [f"{statement}\n" for statement in statements if not constant]
+    texts += [f" {command}\n" for example in examples for command in example.commands]
+    return train_tokenizer(texts, whole=[*constant, *MARKERS], vocab_size=config.policy.tiny.vocab_size)
+
+
+def warm_up(session: Session, role: str) -> None:
+    """Supervised warm-up of one player, from its newest checkpoint to its last step."""
+    config, phase = session.config, f"sft-{role}"
+    settings = config.sft_reflection if role == REFLECTION else config.sft_policy
+    players = session.players()
+    player = players.policy if role == POLICY else players.reflection
+    assert player is not None
+    seed = derived_seed(config.seed, phase)
+    rows = training_rows(session, player, role)
+    progress = sft.prepare(player, settings)
+    done = 0
+    newest = session.newest(phase)
+    if newest is not None:
+        checkpoint, state = newest
+        load_optimizer(checkpoint, state, progress.optimizer)
+        progress.scheduler.load_state_dict(state["scheduler"])
+        done = state["step"]
+    with session.bar(phase, settings.max_steps, done, "step") as bar:
+
+        def on_log(step: int, metrics: dict[str, float]) -> None:
+            session.writer.metrics(phase, step, metrics)
+            bar.set_postfix(loss=f"{metrics['loss/sft']:.3f}")
+
+        def on_step(step: int) -> bool:
+            bar.update(1)
+            session.writer.beat(phase, step, settings.max_steps)
+            return session.writer.stop_requested()
+
+        while done < settings.max_steps:
+            stop = min(settings.max_steps, (done // settings.save_steps + 1) * settings.save_steps)
+            done = sft.train_segment(player, rows, progress, settings, start=done, stop=stop, seed=seed, on_log=on_log, on_step=on_step)
+            state = {"scheduler": sft.scheduler_state(progress.scheduler), "store": session.writer.position()}
+            save_checkpoint(session.checkpoints(phase), done, state=state, players={role: player}, optimizer=progress.optimizer, keep=2)
+            if done < settings.max_steps and session.writer.stop_requested():
+                raise RunStopped(phase, done)
+
+
+def training_rows(session: Session, player: LanguageModel, role: str) -> list[sft.Row]:
+    """Token ids of the training split for one player, with exactly the loss that is meant."""
+    config = session.config
+    if not (session.paths.data / EXAMPLES_FILE).is_file():
+        raise ConfigError(f"the {role} player's warm-up has no data; add generate to phases, or train --from a run that has it")
+    examples = [(number, example) for number, example in enumerate(read_examples(session.paths.data)) if example.split == "train"]
+    if role == REFLECTION:
+        prompts = player.prompts(room=config.reflection.max_new_tokens)
+        eos = int(player.tokenizer.eos_token_id)
+        return [reflection_row(example, prompts, eos, max_new_tokens=config.reflection.max_new_tokens) for _, example in examples]
+    prompts = player.prompts(room=1, limit=config.policy.max_prompt_tokens)
+    with_reflection = config.reflection.kind != "none"
+    return [policy_row(example, number, prompts, config.data, seed=config.seed, with_reflection=with_reflection) for number, example in examples]
+
+
+def make_collector(session: Session, players: Players) -> Collector:
+    """The two players, ready to play in batches."""
+    config = session.config
+    reflection = reflection_player(session, players)
+    teacher = make_teacher(session.make_env()) if reflection is not None and reflection.wants_hint else None
+    rules = Rules(
+        prompts=players.policy.prompts(room=1, limit=config.policy.max_prompt_tokens),
+        reflects=reflection is not None,
+        shares_tokens=players.reflection is not None and _same_tokens(players.policy.tokenizer, players.reflection.tokenizer),
+        temperature=config.rl.temperature,
+        hint=teacher.reflect if teacher else None,
+        oracle_commands=config.record.oracle_commands,
+    )
+    return Collector(session.make_env, Policy(players.policy), reflection, rules, config.rl.rollout_batch_size)
+
+
+def reflection_player(session: Session, players: Players) -> ReflectionPlayer | None:
+    """The reflection player the configuration asks for, frozen; None when nobody reflects."""
+    settings = session.config.reflection
+    if settings.kind == "none":
+        return None
+    if settings.kind == "oracle":
+        return HintReflection()
+    assert players.reflection is not None
+    player = ModelReflection(
+        players.reflection,
+        greedy=settings.decoding == "greedy",
+        temperature=settings.temperature,
+        max_new_tokens=settings.max_new_tokens,
+    )
+    return ShuffledReflection(_pool(session, player)) if settings.kind == "shuffled" else player
+
+
+def fine_tune(session: Session) -> None:
+    """Online RL of the policy from its newest checkpoint to the last update."""
+    config = session.config
+    collector = make_collector(session, session.players())
+    loop = OnlineLoop(config, collector, session.tasks, session.writer, session.checkpoints("rl"))
+    newest = session.newest("rl")
+    if newest is not None:
+        loop.restore(*newest)
+    with session.bar("rl", config.rl.max_steps, loop.update, "update") as bar:
+
+        def progress(done: int, metrics: dict[str, float]) -> None:
+            bar.set_postfix(stage=loop.curriculum.stages[int(metrics["curriculum/stage"])], success=f"{metrics['success/rate']:.2f}")
+            bar.update(done - bar.n)
+
+        loop.run(progress)
+
+
+def judge(session: Session) -> None:
+    """Evaluate the policy on the full task over the configured split and write what was played."""
+    config = session.config
+    settings, stage = config.evaluation, session.make_env().stages[-1]
+    collector = make_collector(session, session.players())
+    started = time.perf_counter()
+    with session.bar("evaluate", settings.trajectories, 0, "trajectory") as bar:
+        found = evaluate(
+            collector,
+            session.tasks[stage][settings.split],
+            stage=stage,
+            count=settings.trajectories,
+            seed=settings.seed,
+            temperature=settings.temperature,
+            phase="evaluate",
+            update=config.rl.max_steps if "rl" in config.phases else 0,
+            on_done=lambda trajectory: bar.update(1),
+        )
+    values = {"phase": "evaluate", "update": config.rl.max_steps, "stage": stage, "split": settings.split, **found.values()}
+    session.writer.evaluation(values)
+    session.writer.metrics("evaluate", 1, {"success/rate": found.success.rate, "time/evaluate_seconds": time.perf_counter() - started})
+    session.writer.trajectories(found.trajectories)
+    _finish(session, "evaluate", {"evaluation": values})
+
+
+def _finish(session: Session, phase: str, state: dict[str, Any], extra: Callable[[Path], object] | None = None) -> None:
+    save_checkpoint(session.checkpoints(phase), 1, state={**state, "store": session.writer.position()}, players={}, extra=extra)
+
+
+def _same_tokens(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
+    return one is other or json.dumps(one.get_vocab(), sort_keys=True) == json.dumps(other.get_vocab(), sort_keys=True)
+
+
+def _pool(session: Session, player: ModelReflection) -> list[Reflection]:
+    examples = read_examples(session.paths.data)
+    dice = generator(session.config.seed, "shuffled")
+    chosen = [examples[int(place)] for place in dice.permutation(len(examples))[:SHUFFLED_POOL]]
+    return player.reflect([Situation(one.task_statement, one.observation, None, dice) for one in chosen])

@@ -1,0 +1,136 @@
+"""An open run: its configuration, its environment, its writer, and where each phase left off."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from workbench.config import PHASES, Phase, RunConfig, load_config
+from workbench.data.splits import Splits, split_tasks
+from workbench.envs.catalog import make_env
+from workbench.envs.text_env import TextEnv
+from workbench.models.loading import POLICY, REFLECTION, Players, build_players, load_player
+from workbench.store.layout import RunPaths
+from workbench.store.writer import RunWriter
+from workbench.trainers import checkpoint
+
+START = "start"
+"""Name of the checkpoint folder that holds what a parent run gave."""
+TOKENIZER = "tokenizer"
+
+
+@dataclass
+class Session:
+    """One run being worked on by this process, which holds its lock.
+
+    Attributes:
+        paths: The run folder.
+        config: Its configuration.
+        writer: Writes metrics, events and trajectories.
+        show_progress: Draw progress bars on standard error.
+    """
+
+    paths: RunPaths
+    config: RunConfig
+    writer: RunWriter
+    show_progress: bool
+    make_env: Callable[[], TextEnv] = field(init=False)
+    tasks: dict[str, Splits] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find the environment and its splits."""
+        self.make_env = partial(make_env, self.config.env.name, **self.config.env.options)
+        self.tasks = split_tasks(self.make_env(), self.config.data, seed=self.config.seed)
+
+    def checkpoints(self, phase: str) -> Path:
+        """``checkpoints/<phase>`` of this run."""
+        return self.paths.checkpoints / phase
+
+    def newest(self, phase: str) -> tuple[Path, dict[str, Any]] | None:
+        """A phase's newest checkpoint and its verified state, or None.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
+        found = checkpoint.latest(self.checkpoints(phase))
+        return (found, checkpoint.read_state(found)) if found else None
+
+    def rewind(self) -> None:
+        """Forget whatever was written after the newest checkpoint of all phases; it will be done again."""
+        position: dict[str, int] | None = None
+        for phase in PHASES:
+            found = self.newest(phase)
+            position = found[1]["store"] if found else position
+        self.writer.rewind(position or {"metrics": 0, "evaluations": 0, "events": 0, "part": 0})
+
+    def is_done(self, phase: Phase) -> bool:
+        """True when the phase's last checkpoint stands at its end."""
+        ends = {"sft-reflection": self.config.sft_reflection.max_steps, "sft-policy": self.config.sft_policy.max_steps, "rl": self.config.rl.max_steps}
+        end = ends.get(phase, 1)
+        if phase == "sft-reflection" and not self.uses_reflection_model:
+            return True
+        return end == 0 or end in checkpoint.steps(self.checkpoints(phase))[-1:]
+
+    @property
+    def uses_reflection_model(self) -> bool:
+        """True when a language model reflects (kinds ``model`` and ``shuffled``)."""
+        return self.config.reflection.kind in ("model", "shuffled")
+
+    def tiny_tokenizer(self) -> PreTrainedTokenizerBase | None:
+        """The tokenizer trained by the generate phase of this run or its parent; None when there is none."""
+        for phase in ("generate", START):
+            found = checkpoint.latest(self.checkpoints(phase))
+            if found and (found / TOKENIZER).is_dir():
+                tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(found / TOKENIZER)
+                return tokenizer
+        return None
+
+    def players(self) -> Players:
+        """Both players with the newest weights that this run has for each."""
+        players = build_players(self.config, self.tiny_tokenizer())
+        for role, player in ((POLICY, players.policy), (REFLECTION, players.reflection)):
+            source = self.weights(role)
+            if player is not None and source is not None:
+                load_player(player, source, role)
+        return players
+
+    def weights(self, role: str) -> Path | None:
+        """The newest checkpoint that holds a player's weights, or None."""
+        newest: Path | None = None
+        for phase in (START, *PHASES):
+            found = checkpoint.latest(self.checkpoints(phase))
+            if found and (found / role).is_dir():
+                newest = found
+        return newest
+
+    @contextmanager
+    def bar(self, phase: str, total: int, done: int, unit: str) -> Iterator["tqdm[Any]"]:
+        """A progress bar that also keeps the run's heartbeat."""
+        self.writer.beat(phase, done, total)
+        with tqdm(total=total, initial=done, desc=phase, unit=unit, disable=not self.show_progress, dynamic_ncols=True) as bar:
+            yield bar
+
+
+def open_session(paths: RunPaths, *, show_progress: bool) -> Session:
+    """Open a run whose lock the caller holds; threads and library noise are set for this process."""
+    config = load_config(paths.config)
+    torch.set_num_threads(config.device.num_threads or os.cpu_count() or 1)
+    quiet_libraries()
+    return Session(paths, config, RunWriter(paths), show_progress)
+
+
+def quiet_libraries() -> None:
+    """Leave the terminal to our own progress bars and messages."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    for name in ("trl", "accelerate", "datasets", "peft"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,184 @@
+"""One trajectory, from reset to its end.
+
+:func:`script` is a generator that asks its two questions, "what do you make of this?" and "which command?", and
+is told the answers. :func:`play` answers them for one trajectory; ``collect`` answers them for many at once.
+All randomness comes from the assignment's seed, so a trajectory meets the same task, labels and dice
+whatever is played beside it.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.envs.text_env import Info, TextEnv
+from workbench.errors import EnvError
+from workbench.models.policy import Decision, Policy
+from workbench.models.reflection import ReflectionPlayer
+from workbench.prompts import Label, PromptBuilder, assign_labels, suggested_command
+from workbench.records import Reflection, Trajectory, Turn
+from workbench.seeding import derived_seed, generator
+
+Hint = Callable[[TextEnv, np.random.Generator], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a trajectory is to play, decided before it starts."""
+
+    trajectory_id: str
+    phase: str
+    update: int
+    task: str
+    stage: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A question to the reflection player."""
+
+    task_statement: str
+    observation: str
+    hint: str | None
+    generator: np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How trajectories are played, the same for all of a batch.
+
+    Attributes:
+        prompts: Builder of the policy's prompts.
+        reflects: False leaves out reflections and their marker.
+        shares_tokens: True when both players use one tokenizer, so that sampled ids enter the policy's prompt as they are.
+        temperature: Of the policy's choice; 0 takes the most probable command.
+        hint: A teacher, for reflection players that want one.
+        oracle_commands: Note a best command beside every turn where the environment knows one.
+    """
+
+    prompts: PromptBuilder
+    reflects: bool
+    shares_tokens: bool
+    temperature: float = 1.0
+    hint: Hint | None = None
+    oracle_commands: bool = False
+
+    @property
+    def policy_temperature(self) -> float:
+        """What the logits are divided by."""
+        return self.temperature if self.temperature > 0 else 1.0
+
+
+Question = Situation | Decision
+Answer = Reflection | np.ndarray
+
+
+def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Question, Answer, Trajectory]:
+    """Play ``assignment`` in ``env``: yields questions, is sent answers, returns the trajectory.
+
+    Raises:
+        EnvError: The environment broke; the message names the assignment's seed.
+    """
+    seed = assignment.seed
+    dice = {name: generator(seed, name) for name in ("labels", "actions", "reflection", "teacher")}
+    turns: list[Turn] = []
+    observation, info = env.reset(seed=derived_seed(seed, "env"), options={"task": assignment.task, "stage": assignment.stage})
+    over = False
+    while not over:
+        reflection = yield from _reflect(env, observation, info, rules, dice)
+        commands = _commands(info, assignment)
+        labels = assign_labels(rules.prompts.labels, len(commands), dice["labels"])
+        ids = _reflection_ids(reflection, rules)
+        prompt = rules.prompts.policy(info["task_statement"], observation, ids, commands, labels)
+        answer = yield Decision(prompt.token_ids, [label.token_id for label in labels])
+        assert isinstance(answer, np.ndarray)
+        choice = choose(answer, dice["actions"].random(), greedy=rules.temperature == 0)
+        oracle = env.oracle() if rules.oracle_commands else None
+        state_key = info["state_key"]
+        seen = observation
+        observation, reward, terminated, truncated, info = env.step(commands[choice])
+        over = terminated or truncated
+        turns.append(
+            Turn(
+                index=len(turns),
+                observation=seen,
+                state_key=state_key,
+                admissible_commands=commands,
+                labels=tuple(label.text for label in labels),
+                probabilities=tuple(np.exp(answer).tolist()),
+                command=commands[choice],
+                reflection=reflection,
+                prompt_token_ids=prompt.token_ids,
+                label_token_ids=tuple(label.token_id for label in labels),
+                log_prob=float(answer[choice]),
+                reward=reward,
+                terminated=terminated,
+                truncated=truncated,
+                prompt_was_cut=prompt.was_cut,
+                oracle_command=oracle[0] if oracle else None,
+            )
+        )
+    return Trajectory(
+        trajectory_id=assignment.trajectory_id,
+        phase=assignment.phase,
+        update=assignment.update,
+        task=assignment.task,
+        stage=assignment.stage,
+        seed=seed,
+        task_statement=info["task_statement"],
+        turns=tuple(turns),
+        success=bool(info["success"]),
+    )
+
+
+def _reflect(env: TextEnv, observation: str, info: Info, rules: Rules, dice: dict[str, np.random.Generator]) -> Generator[Question, Answer, Reflection]:
+    if not rules.reflects:
+        return Reflection(text="")
+    hint = rules.hint(env, dice["teacher"]) if rules.hint else None
+    answer = yield Situation(info["task_statement"], observation, hint, dice["reflection"])
+    assert isinstance(answer, Reflection)
+    suggestion = suggested_command(answer.text, info["admissible_commands"])
+    return Reflection(answer.text, answer.token_ids, answer.log_probs, answer.finished, suggestion)
+
+
+def _reflection_ids(reflection: Reflection, rules: Rules) -> Sequence[int] | None:
+    if not rules.reflects:
+        return None
+    if rules.shares_tokens and reflection.token_ids:
+        return reflection.token_ids
+    return rules.prompts.encode(reflection.text) if reflection.text else ()
+
+
+def _commands(info: Info, assignment: Assignment) -> tuple[str, ...]:
+    commands = tuple(info.get("admissible_commands", ()))
+    if not commands:
+        raise EnvError(
+            f"task {assignment.task!r} (seed {assignment.seed}): the environment offers no admissible command in an unfinished trajectory; "
+            "end the trajectory or offer one"
+        )
+    return commands
+
+
+def choose(log_probs: np.ndarray, uniform: float, *, greedy: bool) -> int:
+    """Index drawn from ``log_probs`` (nats) by one uniform number in [0, 1), or the most probable one."""
+    if greedy:
+        return int(log_probs.argmax())
+    cumulative = np.exp(log_probs).cumsum()
+    return min(int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right")), len(log_probs) - 1)
+
+
+def play(env: TextEnv, assignment: Assignment, rules: Rules, policy: Policy, reflection: ReflectionPlayer | None) -> Trajectory:
+    """Play one trajectory, one question at a time."""
+    running = script(env, assignment, rules)
+    try:
+        question = next(running)
+        while True:
+            if isinstance(question, Decision):
+                question = running.send(policy.distributions([question], temperature=rules.policy_temperature)[0])
+            else:
+                assert reflection is not None
+                question = running.send(reflection.reflect([question])[0])
+    except StopIteration as end:
+        trajectory: Trajectory = end.value
+        return trajectory

@@ -1,0 +1,78 @@
+"""From rewards to advantages. Axis: N turns."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+STATES_KEPT = 100_000
+
+
+def returns_to_go(rewards: Sequence[float], *, gamma: float = 1.0) -> list[float]:
+    """Discounted reward from each turn to the end, environment units.
+
+    Example:
+        >>> returns_to_go([1.0, 0.0, 2.0], gamma=0.5)
+        [1.5, 1.0, 2.0]
+    """
+    total, result = 0.0, []
+    for reward in reversed(rewards):
+        total = reward + gamma * total
+        result.append(total)
+    return result[::-1]
+
+
+def whiten(values_N: np.ndarray, *, reference_N: np.ndarray | None = None, epsilon: float = 1e-8) -> np.ndarray:
+    """Shift and scale so that ``reference_N`` (the values themselves by default) has mean 0 and standard deviation 1.
+
+    The deviation is the population's; a constant reference leaves differences divided by ``epsilon``, zeros for itself.
+
+    Example:
+        >>> whiten(np.array([1.0, 3.0])).round(6).tolist()
+        [-1.0, 1.0]
+    """
+    reference_N = values_N if reference_N is None else reference_N
+    return (values_N - reference_N.mean()) / (reference_N.std() + epsilon)
+
+
+class StateBaseline:
+    """Running mean of the return of each state: what was earned from here so far.
+
+    A state not met before is worth the mean return of the batch. Estimates made before a batch are used for
+    it, so that the baseline never depends on the choice it judges.
+
+    Args:
+        decay: Weight of an old estimate once a state has been met often; 0.9 forgets over about ten visits.
+    """
+
+    def __init__(self, *, decay: float = 0.9) -> None:
+        self.decay = decay
+        self._visits: dict[str, int] = {}
+        self._means: dict[str, float] = {}
+
+    def values(self, keys: Sequence[str], returns_N: np.ndarray) -> np.ndarray:
+        """Baseline of each turn, environment units, float64 (N,)."""
+        unseen = float(returns_N.mean()) if len(returns_N) else 0.0
+        return np.array([self._means.get(key, unseen) for key in keys])
+
+    def update(self, keys: Sequence[str], returns_N: np.ndarray) -> None:
+        """Learn from a batch: the plain mean at first, then an exponential one."""
+        for key, value in zip(keys, returns_N.tolist(), strict=True):
+            visits = self._visits.get(key, 0) + 1
+            mean = self._means.get(key, 0.0)
+            # Visited states move to the end, so that the cap forgets those not met for longest.
+            self._visits.pop(key, None)
+            self._means.pop(key, None)
+            self._visits[key] = visits
+            self._means[key] = mean + max(1.0 / visits, 1.0 - self.decay) * (value - mean)
+        while len(self._means) > STATES_KEPT:
+            oldest = next(iter(self._means))
+            del self._means[oldest], self._visits[oldest]
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"visits": dict(self._visits), "means": dict(self._means)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave."""
+        self._visits, self._means = dict(state["visits"]), dict(state["means"])

@@ -1,0 +1,176 @@
+"""Supervised warm-up of one player, by TRL's ``SFTTrainer``.
+
+The warm-up runs in segments that end where a checkpoint is due. Rows, their order and the dice of every optimizer
+step follow from the seed and the step's number alone, so a warm-up that was killed goes on exactly as it would
+have: weights, optimizer and scheduler come from the checkpoint, and nothing else is needed.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, get_scheduler
+from trl import SFTConfig, SFTTrainer
+
+from workbench.config import SFTSettings
+from workbench.data.sets import Row
+from workbench.errors import DataError
+from workbench.models.language_model import LanguageModel
+from workbench.seeding import derived_seed, generator
+
+
+class WarmUp(NamedTuple):
+    """One player's warm-up in progress: what a checkpoint holds besides the weights."""
+
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+
+
+Log = Callable[[int, dict[str, float]], None]
+
+
+def prepare(player: LanguageModel, settings: SFTSettings) -> WarmUp:
+    """A fresh optimizer and scheduler over the player's own parameters."""
+    parameters = [value for _, value in player.trainable_parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    scheduler = get_scheduler(
+        settings.lr_scheduler_type if settings.lr_scheduler_type != "constant" else "constant_with_warmup",
+        optimizer,
+        num_warmup_steps=settings.warmup_steps,
+        num_training_steps=max(1, settings.max_steps),
+    )
+    return WarmUp(optimizer, scheduler)
+
+
+def scheduler_state(scheduler: torch.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
+    """The scheduler's numbers as JSON values."""
+    return {key: value for key, value in scheduler.state_dict().items() if isinstance(value, (int, float, bool, list)) and key != "lr_lambdas"}
+
+
+def row_order(count: int, start: int, stop: int, *, seed: int) -> list[int]:
+    """Which rows the samples ``start`` to ``stop`` of an endless, reshuffled pass over ``count`` rows are."""
+    epochs: dict[int, Any] = {}
+    order: list[int] = []
+    for sample in range(start, stop):
+        epoch = sample // count
+        if epoch not in epochs:
+            epochs = {epoch: generator(seed, "epoch", epoch).permutation(count)}
+        order.append(int(epochs[epoch][sample % count]))
+    return order
+
+
+def train_segment(
+    player: LanguageModel,
+    rows: Sequence[Row],
+    warm_up: WarmUp,
+    settings: SFTSettings,
+    *,
+    start: int,
+    stop: int,
+    seed: int,
+    on_log: Log,
+    on_step: Callable[[int], bool],
+) -> int:
+    """Take optimizer steps ``start`` to ``stop``.
+
+    Args:
+        player: Trained in place.
+        rows: All training rows.
+        warm_up: Optimizer and scheduler, advanced in place.
+        settings: Of the warm-up.
+        start: First step, counted from 0.
+        stop: Step to end before.
+        seed: Of order and dropout.
+        on_log: Called with the step and metrics every ``logging_steps``.
+        on_step: Called after each step with the number done; True ends the segment there.
+
+    Returns:
+        The number of steps done by then; ``stop`` unless ``on_step`` asked to end.
+
+    Raises:
+        DataError: There are no rows.
+    """
+    if not rows:
+        raise DataError("the warm-up has no training rows; raise data.trajectories")
+    per_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
+    order = row_order(len(rows), start * per_step, stop * per_step, seed=seed)
+    dataset = Dataset.from_dict({"input_ids": [rows[place].input_ids for place in order], "labels": [rows[place].labels for place in order]})
+    reporter = _Reporter(start, seed, settings.logging_steps, on_log, on_step)
+    player.activate(training=True)
+    base = player.model.get_base_model() if player.adapter is not None else player.model
+    original_forward = base.__dict__.get("forward")
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        trainer = SFTTrainer(
+            model=player.model,
+            args=_arguments(settings, scratch, stop - start, player, seed),
+            train_dataset=dataset,
+            processing_class=player.tokenizer,
+            optimizers=(warm_up.optimizer, warm_up.scheduler),  # type: ignore[arg-type]
+            callbacks=[reporter],
+        )
+        for printer in list(trainer.callback_handler.callbacks):
+            if type(printer).__name__ in ("PrinterCallback", "ProgressCallback"):
+                trainer.remove_callback(printer)
+        trainer.train()
+    # The trainer replaces the model's forward by one of its own; ours must be the model's again.
+    base.__dict__.pop("forward", None)
+    if original_forward is not None:
+        base.forward = original_forward
+    player.activate(training=False)
+    return reporter.done
+
+
+def _arguments(settings: SFTSettings, scratch: str, steps: int, player: LanguageModel, seed: int) -> SFTConfig:
+    on_cuda = player.device.type == "cuda"
+    return SFTConfig(
+        output_dir=scratch,
+        max_steps=steps,
+        per_device_train_batch_size=settings.per_device_train_batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        learning_rate=settings.learning_rate,
+        max_grad_norm=settings.max_grad_norm,
+        logging_steps=settings.logging_steps,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        seed=derived_seed(seed, "trainer"),
+        train_sampling_strategy="sequential",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        max_length=None,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=not on_cuda,
+        bf16=on_cuda and next(player.model.parameters()).dtype == torch.bfloat16,
+        dataloader_pin_memory=on_cuda,
+    )
+
+
+class _Reporter(TrainerCallback):
+    """Seeds every step, passes metrics on, and stops when asked."""
+
+    def __init__(self, start: int, seed: int, logging_steps: int, on_log: Log, on_step: Callable[[int], bool]) -> None:
+        self.start = start
+        self.done = start
+        self.seed = seed
+        self.logging_steps = logging_steps
+        self.report = on_log
+        self.after_step = on_step
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        torch.manual_seed(derived_seed(self.seed, "step", self.start + state.global_step))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.done = self.start + state.global_step
+        # Logged at multiples of the whole warm-up's steps, wherever the segment began.
+        control.should_log = self.done % self.logging_steps == 0
+        if self.after_step(self.done):
+            control.should_training_stop = True
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        if logs and "loss" in logs:
+            names = {"loss": "loss/sft", "mean_token_accuracy": "sft/token_accuracy", "grad_norm": "sft/gradient_norm", "learning_rate": "sft/learning_rate"}
+            self.report(self.done, {name: float(logs[key]) for key, name in names.items() if key in logs})
