@@ -4,7 +4,7 @@ import streamlit as st
 
 from workbench.dashboard import links, run, runs, trajectories
 
-st.set_page_config(page_title="workbench", page_icon=":material/science:", layout="wide")
+st.set_page_config(page_title="workbench", page_icon="🚕", layout="wide")
 pages = {
     "runs": st.Page(runs.page, title="Runs", icon=":material/view_list:", url_path="runs", default=True),
     "run": st.Page(run.page, title="Run", icon=":material/monitoring:", url_path="run"),

@@ -90,7 +90,7 @@ def make_run(
         _write_update(writer, update, place, stages[place], reflection)
         if update % 10 == 0:
             rate = update / (updates + 1)
-            found = {"success/rate": rate, "success/low": rate - 0.04, "success/high": min(1.0, rate + 0.03), "trajectories": 200}
+            found = {"success_rate": rate, "low": rate - 0.04, "high": min(1.0, rate + 0.03), "trajectories": 200}
             writer.evaluation({"phase": "rl", "update": update, "stage": "full", "split": "validation", **found})
     writer.event("stage", "the first third of the updates is over", update=10, from_stage="pickup", to_stage="dropoff")
     writer.event("checkpoint", "saved", update=updates)

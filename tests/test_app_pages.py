@@ -47,14 +47,14 @@ def test_an_empty_store_says_what_to_do(page, says):
 def test_the_router_opens_on_the_runs():
     test = AppTest.from_file(Path(__file__).parents[1] / "app.py", default_timeout=30).run()
     assert not test.exception
-    assert test.title[0].value == "Runs"
+    assert test.title[0].value == "workbench"
 
 
 def test_runs_are_listed_with_state_progress_and_success(finished, root):
     make_run(root, state="failed", updates=4)
     table = shown("runs").dataframe[0].value
     assert sorted(table["State"]) == ["✓ finished", "✗ failed"]
-    row = table.set_index("run").loc[finished.run_id]
+    row = table.set_index("Run").loc[finished.run_id]
     assert row["Success"].startswith("96.8 % (92.8 to 99.8)")
     assert row["Update"] == "30 / 30"
     assert row["Preset"] == "taxi-smoke"
@@ -63,7 +63,7 @@ def test_runs_are_listed_with_state_progress_and_success(finished, root):
 def test_a_recorded_example_is_listed_and_cannot_be_stopped_or_resumed(recorded, tmp_path):
     shutil.copytree(recorded.folder, tmp_path / "examples" / recorded.run_id)
     test = shown("runs")
-    assert test.dataframe[0].value["run"].tolist() == [recorded.run_id]
+    assert test.dataframe[0].value["Run"].tolist() == [recorded.run_id]
     page = shown("run", run=recorded.run_id)
     assert "recorded example" in words(page)
     assert {button.key for button in page.button} == set()

@@ -11,6 +11,9 @@ import streamlit as st
 from workbench.dashboard import cache
 from workbench.store.reader import RunSummary
 
+UNKNOWN = "—"
+"""What stands where nothing is known."""
+
 _STATES = {
     "queued": ("○", "gray"),
     "running": ("▶", "blue"),
@@ -65,7 +68,7 @@ def is_number(value: object) -> bool:
 
 def percent(rate: float | None) -> str:
     """A share such as ``97.2 %``; a dash for none."""
-    return f"{100 * rate:.1f} %" if rate is not None and is_number(rate) else "—"
+    return f"{100 * rate:.1f} %" if rate is not None and is_number(rate) else UNKNOWN
 
 
 def rate_words(rate: float | None, low: float | None, high: float | None) -> str:
@@ -89,7 +92,7 @@ def duration(seconds: float) -> str:
 
 def age(moment: datetime | None, now: datetime) -> str:
     """How long ago a moment was; a dash when it is not known."""
-    return f"{duration((now - moment).total_seconds())} ago" if moment else "—"
+    return f"{duration((now - moment).total_seconds())} ago" if moment else UNKNOWN
 
 
 def run_picker(summaries: Sequence[RunSummary]) -> str:

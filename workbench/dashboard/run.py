@@ -8,7 +8,7 @@ import streamlit as st
 
 from workbench.config import PHASES
 from workbench.dashboard import cache, links, run_sections
-from workbench.dashboard.components import all_runs, duration, percent, problem, rate_words, run_picker, state_badge
+from workbench.dashboard.components import UNKNOWN, all_runs, duration, percent, problem, rate_words, run_picker, state_badge
 from workbench.errors import WorkbenchError
 from workbench.jobs import launch
 from workbench.store.layout import RunPaths
@@ -60,8 +60,11 @@ def live_part(name: str, was_live: bool) -> None:
     _header(paths, summary)
     _numbers(summary, metrics)
     run_sections.learning(paths, metrics, evaluations)
-    run_sections.warmups(metrics)
-    run_sections.time_spent(metrics)
+    left, right = st.columns(2)
+    with left:
+        run_sections.warmups(metrics)
+    with right:
+        run_sections.time_spent(metrics)
     run_sections.tables(paths, evaluations)
 
 
@@ -70,11 +73,12 @@ def _header(paths: RunPaths, summary: RunSummary) -> None:
         state_badge(summary.state)
         if cache.is_example(paths):
             st.badge("recorded example, read only", icon=":material/history:", color="violet")
-        _phase_badges(paths, summary)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if not cache.is_example(paths):
+        else:
             _buttons(paths, summary.state)
         links.link("trajectories", "Its trajectories, step by step", icon=":material/route:", run=paths.run_id)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.text("phases")
+        _phase_badges(paths, summary)
     if summary.state in LIVE and summary.update is not None and summary.total_updates:
         share = min(1.0, max(0.0, summary.update / summary.total_updates))
         st.progress(share, text=f"{summary.update} of {summary.total_updates} updates of this phase")
@@ -127,21 +131,19 @@ def _numbers(summary: RunSummary, metrics: pd.DataFrame) -> None:
     shown = [
         ("Success", percent(summary.success_rate), f"95 % interval {interval}" if interval else None),
         ("Left in this phase" if left is not None else "Took", duration(left) if left is not None else _time_taken(started, until), None),
-        ("Update", f"{summary.update} / {summary.total_updates}" if summary.total_updates else "—", None),
-        ("Seed", str(summary.seed) if isinstance(summary.seed, int) else "—", None),
+        ("Update", f"{summary.update} / {summary.total_updates}" if summary.total_updates else UNKNOWN, None),
+        ("Seed", str(summary.seed) if isinstance(summary.seed, int) else UNKNOWN, None),
     ]
     with st.container(horizontal=True):
         for label, value, more in shown:
             st.metric(label, value, delta=more, delta_color="off", delta_arrow="off", border=True)
-    with st.container(horizontal=True):
-        st.text(f"preset {summary.preset}")
-        st.text(f"model {summary.model}")
-        st.text(f"device {summary.device or 'not yet known'}")
-        st.text(f"started {started.astimezone():%Y-%m-%d %H:%M}" if started else "")
+    facts = {"preset": summary.preset, "model": summary.model, "device": summary.device}
+    words = [f"{name} {value}" for name, value in facts.items() if value]
+    st.text("   ·   ".join([*words, *([f"started {started.astimezone():%Y-%m-%d %H:%M}"] if started else [])]))
 
 
 def _time_taken(started: datetime | None, until: datetime | None) -> str:
-    return duration((until - started).total_seconds()) if started and until else "—"
+    return duration((until - started).total_seconds()) if started and until else UNKNOWN
 
 
 def seconds_left(metrics: pd.DataFrame, phase: str | None, update: int | None, total: int | None) -> float | None:

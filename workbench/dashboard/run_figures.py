@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from workbench.dashboard.components import escaped
 from workbench.dashboard.palette import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, see_through, series_colour
 
-_MARGIN = {"l": 56, "r": 16, "t": 44, "b": 44}
+_MARGIN = {"l": 56, "r": 16, "t": 56, "b": 44}
 _SMOOTH_UPDATES = 9
 
 _TIME_PARTS = (
@@ -72,14 +72,14 @@ def success_figure(metrics: pd.DataFrame, evaluations: pd.DataFrame, bands: Sequ
 
 
 def _add_evaluations(figure: go.Figure, evaluations: pd.DataFrame) -> None:
-    if not {"success/rate", "success/low", "success/high"} <= set(evaluations.columns):
+    if not {"success_rate", "low", "high"} <= set(evaluations.columns):
         return
-    shown = evaluations.dropna(subset=["success/rate", "success/low", "success/high", "update"])
-    rate = shown["success/rate"]
+    shown = evaluations.dropna(subset=["success_rate", "low", "high", "update"])
+    rate = shown["success_rate"]
     figure.add_scatter(
         x=shown["update"],
         y=rate,
-        error_y={"array": shown["success/high"] - rate, "arrayminus": rate - shown["success/low"], "color": GREY},
+        error_y={"array": shown["high"] - rate, "arrayminus": rate - shown["low"], "color": GREY},
         mode="markers",
         marker={"symbol": "diamond", "size": 9, "color": VERMILLION, "line": {"width": 1, "color": "white"}},
         name="evaluation, 95 % interval",
@@ -118,7 +118,7 @@ def warmup_figure(metrics: pd.DataFrame) -> go.Figure:
 
 def time_figure(metrics: pd.DataFrame) -> go.Figure:
     """Seconds spent on each part of the online phase, as one stacked bar."""
-    figure = _figure("Where the time went", "", [], x_title="seconds", height=190)
+    figure = _figure("Where the time went", "", [], x_title="seconds", height=300)
     parts = [(name, colour, sum(_total(metrics, key) for key in keys)) for name, colour, keys in _TIME_PARTS]
     inside_collect = sum(_total(metrics, f"time/{part}_seconds") for part in ("reflect", "act", "env"))
     parts.insert(3, ("other collecting", GREY, max(0.0, _total(metrics, "time/collect_seconds") - inside_collect)))
@@ -133,7 +133,8 @@ def time_figure(metrics: pd.DataFrame) -> go.Figure:
                 marker={"color": colour},
                 hovertemplate=f"{name}: %{{x:.1f}} s<extra></extra>",
             )
-    figure.update_layout(barmode="stack", hovermode="closest", legend={"traceorder": "normal"})
+    figure.update_layout(barmode="stack", hovermode="closest", margin={"l": 16, "r": 16, "t": 56, "b": 100})
+    figure.update_layout(legend={"traceorder": "normal", "yref": "container", "yanchor": "bottom", "y": 0})
     return figure
 
 
@@ -159,7 +160,7 @@ def _figure(title: str, unit: str, bands: Sequence[Band], *, x_title: str = "upd
             fillcolor=see_through(series_colour(band.place), 0.09),
             line_width=0,
             layer="below",
-            annotation={"text": escaped(band.stage), "font": {"size": 11}, "opacity": 0.75},
+            annotation={"text": escaped(band.stage), "font": {"size": 11}, "opacity": 0.75, "y": 1, "yanchor": "bottom", "xanchor": "left"},
             annotation_position="top left",
         )
     return figure

@@ -1,6 +1,7 @@
 """Sections of a run's page: curves, warm-ups, time, tables and the command line that repeats it."""
 
 import shlex
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -52,7 +53,6 @@ def warmups(metrics: pd.DataFrame) -> None:
     """Draw the loss of the supervised warm-ups, if there were any."""
     if "loss/sft" not in metrics or metrics["loss/sft"].isna().all():
         return
-    st.subheader("Warm-up", anchor=False)
     st.plotly_chart(run_figures.warmup_figure(metrics), key="warmup_figure")
 
 
@@ -67,7 +67,7 @@ def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
     """Draw evaluations, events and the end of the log."""
     if not evaluations.empty:
         st.subheader("Evaluations", anchor=False)
-        st.dataframe(evaluations, hide_index=True, key="evaluations")
+        st.dataframe(evaluations, hide_index=True, key="evaluations", column_config=_evaluation_columns())
     events = cache.events(paths)
     left, right = st.columns(2)
     with left:
@@ -75,10 +75,24 @@ def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
         if events.empty:
             st.caption("None yet: stage changes, checkpoints and warnings are listed here.")
         else:
-            st.dataframe(events.iloc[::-1], hide_index=True, key="events", height=300)
+            order, columns = ["time", "kind", "message", "update"], {"time": _time_column()}
+            st.dataframe(
+                events.iloc[::-1], hide_index=True, key="events", height=300, column_order=order, column_config={"time": _time_column()}
+            )
     with right:
         st.subheader("Log", anchor=False)
         st.code(Run(paths).log_tail(200) or "Nothing yet.", language=None, height=300)
+
+
+def _time_column() -> Any:
+    return st.column_config.DatetimeColumn("time", format="YYYY-MM-DD HH:mm:ss", width="small")
+
+
+def _evaluation_columns() -> dict[str, Any]:
+    names = {"success_rate": "success", "low": "interval from", "high": "to", "suggestion_is_oracle": None, "followed_suggestion": None}
+    shares = {key: st.column_config.NumberColumn(name or key.replace("_", " "), format="percent") for key, name in names.items()}
+    means = {key: st.column_config.NumberColumn(key.replace("_", " "), format="%.2f") for key in ("mean_reward", "mean_length")}
+    return {"time": _time_column(), **shares, **means}
 
 
 def repeat(paths: RunPaths) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from workbench.config import apply_overrides, load_preset, preset_names
 from workbench.dashboard import cache, links
-from workbench.dashboard.components import age, duration, problem, rate_words, state_words
+from workbench.dashboard.components import UNKNOWN, age, problem, rate_words, state_words
 from workbench.errors import WorkbenchError
 from workbench.jobs import launch
 from workbench.store.layout import run_root
@@ -18,11 +18,12 @@ from workbench.store.status import LIVE
 
 FIRST_PRESET = "taxi-quickstart"
 _REFRESH_SECONDS = 3
+_SUCCESS_HELP = "Of the last evaluation, with its 95 % Wilson interval; before there is one, of the last update"
 
 
 def page() -> None:
     """Draw the page."""
-    st.title("Runs")
+    st.title("workbench", anchor=False)
     st.markdown(
         "Language-model agents that reflect, act and learn by reinforcement learning in text worlds. "
         "A run generates data, warms up both players, fine-tunes the policy online and evaluates it."
@@ -81,8 +82,8 @@ def _table(summaries: Sequence[RunSummary], *, key: str) -> None:
         on_select=partial(_remember_choice, key, names),
         selection_mode="single-row",
         column_config={
-            "progress": st.column_config.ProgressColumn("Progress", format="percent", min_value=0, max_value=1, width="small"),
-            "run": st.column_config.TextColumn("Run", width="medium"),
+            "Run": st.column_config.TextColumn(width=280),
+            "Success": st.column_config.TextColumn(width=150, help=_SUCCESS_HELP),
         },
     )
     if st.session_state.pop(f"open_{key}", None):
@@ -106,22 +107,15 @@ def run_table(summaries: Sequence[RunSummary], now: datetime) -> pd.DataFrame:
 
 
 def _row(summary: RunSummary, now: datetime) -> dict[str, object]:
-    started, changed = summary.started_at, summary.updated_at
     return {
         "State": "✗ unreadable" if summary.problem else state_words(summary.state),
-        "run": summary.run,
-        "Preset": summary.preset,
-        "Seed": summary.seed,
-        "Model": summary.model,
-        "Phase": summary.phase,
-        "Update": f"{summary.update} / {summary.total_updates}" if summary.total_updates else "—",
-        "progress": _share(summary.update, summary.total_updates),
+        "Run": summary.run,
+        "Preset": summary.preset or UNKNOWN,
+        "Seed": UNKNOWN if summary.seed is None else str(summary.seed),
+        "Model": summary.model or UNKNOWN,
+        "Phase": summary.phase or UNKNOWN,
+        "Update": f"{summary.update} / {summary.total_updates}" if summary.total_updates else UNKNOWN,
         "Success": rate_words(summary.success_rate, summary.low, summary.high),
-        "Started": started.astimezone().strftime("%Y-%m-%d %H:%M") if started else "—",
+        "Started": f"{summary.started_at.astimezone():%Y-%m-%d %H:%M}" if summary.started_at else UNKNOWN,
         "Age": age(summary.started_at, now),
-        "Took": duration((changed - started).total_seconds()) if started and changed else "—",
     }
-
-
-def _share(update: int | None, total: int | None) -> float | None:
-    return min(1.0, update / total) if update is not None and total else None

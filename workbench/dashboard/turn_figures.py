@@ -153,6 +153,7 @@ def probability_figure(turn: Turn) -> go.Figure:
             "yanchor": "bottom",
             "y": 0,
             "x": -0.1,
+            "entrywidth": 70,
             "itemclick": False,
             "itemdoubleclick": False,
         },
@@ -200,5 +201,5 @@ def strip_figure(trajectory: Trajectory, index: int) -> go.Figure:
     figure.update_xaxes(range=[-0.6, max(len(turns), 8) - 0.4], dtick=1, showgrid=False, zeroline=False)
     figure.update_xaxes(title="turn", row=2, col=1)
     figure.update_yaxes(title="reward", row=1, col=1)
-    figure.update_yaxes(title="p(chosen)", range=[0, 1.08], tickformat=".0%", row=2, col=1)
+    figure.update_yaxes(title="p(chosen)", range=[-0.1, 1.1], tickvals=[0, 0.5, 1], tickformat=".0%", row=2, col=1)
     return figure

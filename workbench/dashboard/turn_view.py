@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from workbench.dashboard.components import problem, prose
+from workbench.dashboard.components import UNKNOWN, problem, prose
 from workbench.dashboard.turn_figures import TAXI_SYMBOLS, Cells, Place, grid_figure, places, probability_figure, strip_figure
 from workbench.envs.taxi import grid_cells
 from workbench.errors import EnvError
@@ -66,7 +66,7 @@ def _steps(count: int, index: int) -> None:
         )
         if count > 1:
             st.session_state["turn_slider"] = index
-            st.slider(f"Turn (0 to {count - 1})", 0, count - 1, key="turn_slider", on_change=_follow_slider)
+            st.slider(f"Turn (0 to {count - 1})", 0, count - 1, key="turn_slider", on_change=_follow_slider, label_visibility="collapsed")
         st.button(
             "Next",
             icon=":material/arrow_forward:",
@@ -143,13 +143,13 @@ def _facts(trajectory: Trajectory, turn: Turn) -> None:
         outcome(trajectory, turn)
     rows = {
         "command": turn.command,
-        "label": turn.labels[turn.chosen_index].strip() if turn.command in turn.admissible_commands and turn.labels else "—",
+        "label": turn.labels[turn.chosen_index].strip() if turn.command in turn.admissible_commands and turn.labels else UNKNOWN,
         "return to go": f"{trajectory.returns_to_go()[turn.index]:+.2f}",
-        "advantage": f"{turn.advantage:+.3f}" if turn.advantage is not None else "—",
+        "advantage": f"{turn.advantage:+.3f}" if turn.advantage is not None else UNKNOWN,
         "entropy, nats": f"{entropy(turn.probabilities):.3f}",
         "log-prob, nats": f"{turn.log_prob:.3f}",
-        "suggested": turn.reflection.suggested_command or "—",
-        "oracle": turn.oracle_command or "—",
+        "suggested": turn.reflection.suggested_command or UNKNOWN,
+        "oracle": turn.oracle_command or UNKNOWN,
         "state": turn.state_key,
     }
     width = max(map(len, rows))
