@@ -24,7 +24,7 @@ _DISAGREEMENTS = """
 def connect(root: Path | str) -> duckdb.DuckDBPyConnection:
     """A connection with ``turns``, ``metrics``, ``evaluations`` and ``events`` of every readable run below ``root``.
 
-    Each has a column ``run``. They stand for the moment of the call: connect again to see what came later.
+    Each has a column ``run``; times are UTC. They stand for the moment of the call: connect again to see what came later.
     Files outside ``root`` cannot be reached, extensions cannot be loaded, and the settings are locked.
     """
     return _connect(Path(root).resolve(), tuple(LINE_COLUMNS))
@@ -113,6 +113,7 @@ def _add_lines(connection: duckdb.DuckDBPyConnection, name: str, runs: list[RunP
     else:
         lines = lines_frame(Path(), first)
         lines.insert(0, "run", pd.Series(dtype="str"))
+    lines["time"] = lines["time"].dt.tz_localize(None)
     connection.register("lines", lines.apply(_one_type))
     connection.execute(f"CREATE TABLE {name} AS SELECT * FROM lines")  # one of three names, given above
     connection.unregister("lines")

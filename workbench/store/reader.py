@@ -117,7 +117,9 @@ def _whole(value: object) -> int | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, float) or (_whole(value) is not None and abs(value) < 2**53) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < 2**53 else None  # NaN, infinity and endless integers of foreign files are no rates
 
 
 class Run:
@@ -242,7 +244,10 @@ class Run:
             raise _unreadable(self.paths.folder, error) from None
 
     def log_tail(self, lines: int = 200) -> str:
-        """The last lines of the log that was written last (an attempt's, or the launch's), without colours and overwritten progress; empty when there is none."""
+        """The last lines of the log that was written last, an attempt's or the launch's; empty when there is none.
+
+        Colours and progress that was written over are left out.
+        """
         logs = [path for path in (*self.paths.attempt_logs().values(), self.paths.launch_log) if _written_at(path)]
         if not logs or lines <= 0:
             return ""

@@ -74,8 +74,8 @@ class RunWriter:
         self._last_flush = time.monotonic()
         if not self._buffer:
             return
-        number = self._part_number() + 1
         with writing(self.paths.folder):
+            number = self._part_number() + 1
             write_part(self.paths.trajectories, number, rows(self._buffer))
         self._last_part = number
         self._buffer = []
@@ -98,7 +98,7 @@ class RunWriter:
             return {**sizes, "part": self._part_number()}
 
     def rewind(self, position: Mapping[str, int]) -> None:
-        """Go back to what :meth:`position` gave: what was written since is forgotten.
+        """Go back to what :meth:`position` gave: what was written since is forgotten. An empty position is the beginning.
 
         Raises:
             StoreError: The run holds less than the position says: files were lost.
@@ -108,16 +108,16 @@ class RunWriter:
             sizes = {name: file.size() for name, file in self._lines.items()}
             have = {**sizes, "part": self._part_number()}
         for name, number in have.items():
-            if number < position[name]:
+            if number < position.get(name, 0):
                 found = f"{name} ends at {number}, the checkpoint says {position[name]}"
                 raise StoreError(f"{self.paths.folder}: files were lost since the checkpoint ({found}); restore the folder from a copy")
         with writing(self.paths.folder):
             for name, file in self._lines.items():
-                file.truncate(position[name])
-            cut_parts(self.paths.trajectories, position["part"])
+                file.truncate(position.get(name, 0))
+            cut_parts(self.paths.trajectories, position.get("part", 0))
             for half in self.paths.folder.glob(".*.part"):  # what a killed process had not yet renamed
                 half.unlink(missing_ok=True)
-        self._last_part = position["part"]
+        self._last_part = position.get("part", 0)
 
     def compact(self, before: int | None = None) -> None:
         """Merge small parts into one file; readers and a kill at any moment see every row exactly once.

@@ -1,0 +1,427 @@
+import dataclasses
+import errno
+import json
+import math
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.store_records import make_run, make_trajectory
+from workbench.errors import RunBusyError, StoreError
+from workbench.records import Trajectory
+from workbench.store import files, parts, writer
+from workbench.store.files import read_lines
+from workbench.store.reader import Run
+from workbench.store.schema import SCHEMA
+from workbench.store.writer import RunLock, RunWriter
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def ids(run: Run) -> list[str]:
+    return list(run.trajectories()["trajectory_id"])[::-1]
+
+
+def write_parts(target: RunWriter, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        target.trajectories([make_trajectory(number)])
+        target.flush()
+
+
+# Lines -----------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_are_json_lines_with_null_for_what_is_no_number(tmp_path):
+    paths = make_run(tmp_path)
+    RunWriter(paths).metrics("rl", 7, {"a/b": 0.5, "nan": math.nan, "inf": -math.inf, "numpy": np.float32(0.25), "count": np.int64(3)})
+    text = paths.metrics.read_text()
+    line = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert text.endswith("}\n") and text.count("\n") == 1
+    assert line.pop("time").endswith("+00:00")
+    assert line == {"phase": "rl", "update": 7, "a/b": 0.5, "nan": None, "inf": None, "numpy": 0.25, "count": 3}
+
+
+def test_text_cannot_break_a_line(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.event("warning", "two\nlines \u2028 and \ud800", path=tmp_path)
+    target.event("warning", "next")
+    assert [line["message"] for line in read_lines(paths.events)] == ["two\nlines \u2028 and ?", "next"]
+
+
+def test_a_torn_last_line_is_cut_before_the_next(tmp_path):
+    paths = make_run(tmp_path)
+    RunWriter(paths).metrics("rl", 1, {"a/b": 1.0})
+    with paths.metrics.open("ab") as file:
+        file.write(b'{"phase": "rl", "upd' + b"x" * 200_000)
+    RunWriter(paths).metrics("rl", 2, {"a/b": 2.0})
+    assert [line["update"] for line in read_lines(paths.metrics)] == [1, 2]
+    assert paths.metrics.read_bytes().count(b"\n") == 2
+
+
+def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path):
+    paths = make_run(tmp_path)
+    paths.metrics.write_bytes(b"{" * 200_000)
+    assert RunWriter(paths).position()["metrics"] == 0
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_line_and_leaves_no_half_line(tmp_path, monkeypatch, code):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.metrics("rl", 1, {"a/b": 1.0})
+    before = paths.metrics.read_bytes()
+    fill_disk(monkeypatch, code)
+    with pytest.raises(StoreError) as caught:
+        target.metrics("rl", 2, {"a/b": 2.0})
+    assert str(caught.value) == f"{paths.folder}: the disk is full; free space, then `workbench resume {paths.run_id}`"
+    assert paths.metrics.read_bytes() == before
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    real, calls = os.write, []
+
+    def write(descriptor: int, data: bytes) -> int:
+        calls.append(len(data))
+        if len(calls) > 1:
+            raise OSError(code, os.strerror(code))
+        return real(descriptor, bytes(data)[:10])
+
+    monkeypatch.setattr(files.os, "write", write)
+
+
+def test_a_full_disk_keeps_parts_and_status_whole_and_rows_for_later(tmp_path, monkeypatch):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.status("running")
+    status = paths.status.read_bytes()
+    target.trajectories([make_trajectory(1)])
+    with monkeypatch.context() as patch:
+        fill_disk(patch, errno.ENOSPC)
+        with pytest.raises(StoreError, match="disk is full"):
+            target.flush()
+        with pytest.raises(StoreError, match="disk is full"):
+            target.status("finished")
+    assert names(paths.trajectories) == [] and paths.status.read_bytes() == status
+    assert not [name for name in names(paths.folder) if name.startswith(".")]
+    target.flush()
+    assert ids(Run(paths)) == ["rl-000000-0001"]
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    paths.folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="cannot be written: No such file or directory"):
+        target.event("x", "y")
+    target.trajectories([make_trajectory(1)])
+    with pytest.raises(StoreError, match="cannot be written"):
+        target.flush()
+
+
+# Trajectories ----------------------------------------------------------------------------------------------------
+
+
+def test_a_trajectory_comes_back_as_it_was(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    written = [make_trajectory(1), make_trajectory(2, success=False, suggested=None, turns=5), make_trajectory(3, phase="evaluate", turns=1)]
+    target.trajectories(written)
+    assert names(paths.trajectories) == []
+    target.flush()
+    assert [Run(paths).trajectory(trajectory.trajectory_id) for trajectory in written] == written
+
+
+def test_float32_is_the_only_loss_and_empty_lists_stay_empty(tmp_path):
+    paths = make_run(tmp_path)
+    whole = make_trajectory(1, turns=2)
+    odd = dataclasses.replace(whole.turns[0], probabilities=(0.1, 0.9), log_prob=math.log(0.1), reward=0.1)
+    free = dataclasses.replace(whole.turns[1], admissible_commands=(), labels=(), probabilities=(), label_token_ids=())
+    target = RunWriter(paths)
+    target.trajectories([dataclasses.replace(whole, turns=(odd, free))])
+    target.flush()
+    back = Run(paths).trajectory(whole.trajectory_id).turns
+    assert back[0].log_prob == math.log(0.1) and back[0].reward == 0.1
+    assert back[0].probabilities == tuple(float(np.float32(chance)) for chance in (0.1, 0.9))
+    assert back[1] == free
+
+
+def test_columns_worked_out_by_hand(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.trajectories([make_trajectory(1), make_trajectory(2, turns=1)])
+    target.flush()
+    table = pq.read_table(paths.trajectories / "part-000001.parquet")
+    assert table.schema.equals(SCHEMA)
+    assert table["turns"].to_pylist() == [3, 3, 3, 1]
+    assert table["total_reward"].to_pylist() == pytest.approx([0.9, 0.9, 0.9, 1.0])
+    assert table["return_to_go"].to_pylist() == pytest.approx([0.9, 0.95, 1.0, 1.0])
+    # 0.5 ln 2 + 2 × 0.25 ln 4
+    assert table["entropy"].to_pylist() == pytest.approx([1.5 * math.log(2)] * 4)
+
+
+def test_a_lone_surrogate_does_not_stop_a_run(tmp_path):
+    paths = make_run(tmp_path)
+    trajectory = make_trajectory(1, turns=1)
+    turn = dataclasses.replace(trajectory.turns[0], observation="bad \ud800 text")
+    target = RunWriter(paths)
+    target.trajectories([dataclasses.replace(trajectory, turns=(turn,))])
+    target.flush()
+    assert Run(paths).trajectory(trajectory.trajectory_id).turns[0].observation == "bad ? text"
+
+
+def test_a_trajectory_without_turns_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"'empty' has no turns"):
+        RunWriter(make_run(tmp_path)).trajectories([Trajectory("empty", "rl", 0, "t", "full", 0, "s")])
+
+
+def test_parts_are_written_by_size_and_by_time(tmp_path, monkeypatch):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    monkeypatch.setattr(writer, "_FLUSH_TURNS", 6)
+    target.trajectories([make_trajectory(1)])
+    assert names(paths.trajectories) == []
+    target.trajectories([make_trajectory(2)])
+    assert names(paths.trajectories) == ["part-000001.parquet"]
+    monkeypatch.setattr(writer, "_FLUSH_SECONDS", 0.0)
+    target.trajectories([make_trajectory(3)])
+    assert names(paths.trajectories) == ["part-000001.parquet", "part-000002.parquet"]
+
+
+# Position and rewind ---------------------------------------------------------------------------------------------
+
+
+def test_rewind_forgets_what_came_after(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.metrics("rl", 1, {})
+    target.trajectories([make_trajectory(1)])
+    position = target.position()
+    assert position == {"metrics": paths.metrics.stat().st_size, "evaluations": 0, "events": 0, "part": 1}
+    target.metrics("rl", 2, {})
+    target.evaluation({"success_rate": 0.5})
+    target.trajectories([make_trajectory(2)])
+    target.flush()
+    target.trajectories([make_trajectory(3)])
+    resumed = RunWriter(paths)
+    (paths.trajectories / ".part-000003.parquet.77.part").write_bytes(b"half")
+    (paths.folder / ".status.json.77.part").write_bytes(b"half")
+    resumed.rewind(position)
+    assert resumed.position() == position
+    assert names(paths.trajectories) == ["part-000001.parquet"] and not list(paths.folder.glob(".*"))
+    resumed.metrics("rl", 2, {"again/x": 1})
+    resumed.trajectories([make_trajectory(9)])
+    resumed.flush()
+    assert [line["update"] for line in read_lines(paths.metrics)] == [1, 2]
+    assert ids(Run(paths)) == ["rl-000000-0001", "rl-000000-0009"]
+
+
+def test_an_empty_position_is_the_beginning(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.event("phase", "rl begins")
+    write_parts(target, 1, 2)
+    RunWriter(paths).rewind({})
+    assert paths.events.read_bytes() == b"" and names(paths.trajectories) == []
+
+
+def test_rewind_refuses_a_folder_that_lost_files(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.metrics("rl", 1, {})
+    write_parts(target, 1, 2)
+    position = target.position()
+    (paths.trajectories / "part-000002.parquet").unlink()
+    with pytest.raises(StoreError, match=r"files were lost since the checkpoint \(part ends at 1, the checkpoint says 2\)"):
+        RunWriter(paths).rewind(position)
+    assert paths.metrics.stat().st_size == position["metrics"]
+
+
+@pytest.mark.parametrize("last", range(7))
+def test_rewind_into_a_merged_part(tmp_path, last):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    write_parts(target, 1, 5)
+    target.compact()
+    write_parts(target, 6, 6)
+    target.rewind({**target.position(), "part": last})
+    assert ids(Run(paths)) == [f"rl-000000-{number:04d}" for number in range(1, last + 1)]
+    write_parts(target, 70, 71)
+    assert ids(Run(paths))[last:] == ["rl-000000-0070", "rl-000000-0071"]
+
+
+# Compaction ------------------------------------------------------------------------------------------------------
+
+
+def test_compact_merges_up_to_a_number(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    write_parts(target, 1, 6)
+    before = Run(paths).trajectories()
+    target.compact(before=4)
+    assert names(paths.trajectories) == ["part-000001-000004.parquet", "part-000005.parquet", "part-000006.parquet"]
+    target.compact()
+    assert names(paths.trajectories) == ["part-000001-000006.parquet"]
+    assert Run(paths).trajectories().equals(before)
+    assert pq.read_table(paths.trajectories / "part-000001-000006.parquet").schema.equals(SCHEMA)
+
+
+def test_a_large_part_is_not_written_again_for_a_small_one(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.trajectories([make_trajectory(number) for number in range(20)])
+    target.flush()
+    write_parts(target, 21, 22)
+    target.compact()
+    assert names(paths.trajectories) == ["part-000001.parquet", "part-000002-000003.parquet"]
+
+
+def test_merged_parts_have_a_greatest_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "_MERGED_ROWS", 9)
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    write_parts(target, 1, 7)
+    target.compact()
+    assert names(paths.trajectories) == ["part-000001-000003.parquet", "part-000004-000006.parquet", "part-000007.parquet"]
+
+
+@pytest.mark.parametrize("moment", ["before the rename", "after the rename", "among the deletions"])
+def test_a_kill_during_compaction_loses_and_doubles_nothing(tmp_path, monkeypatch, moment):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    write_parts(target, 1, 4)
+    deleted = []
+
+    class Killed(BaseException):
+        pass
+
+    def no_rename(path: Path, target: Path) -> None:
+        raise Killed
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if moment == "among the deletions" and not deleted:
+            deleted.append(path)
+            os.unlink(path)
+            return
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        if moment == "before the rename":
+            patch.setattr(Path, "replace", no_rename)
+        with pytest.raises(Killed):
+            target.compact()
+    expected = [f"rl-000000-{number:04d}" for number in range(1, 5)]
+    assert len(names(paths.trajectories)) == (4 if deleted else 5)
+    assert ids(Run(paths)) == expected and Run(paths).trajectories()["turns"].sum() == 12
+    resumed = RunWriter(paths)
+    resumed.rewind({**resumed.position(), "part": 4})
+    assert ids(Run(paths)) == expected
+    assert len(names(paths.trajectories)) == (4 if moment == "before the rename" else 1)
+
+
+def test_readers_see_every_row_once_while_parts_are_merged(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    write_parts(target, 1, 4)
+    done = []
+
+    def read() -> int:
+        reads = 0
+        while not done or reads < 3:
+            found = Run(paths).trajectories()
+            numbers = [int(name[-4:]) for name in found["trajectory_id"]]
+            assert numbers[::-1] == list(range(1, len(numbers) + 1)) and len(numbers) >= 4
+            assert set(found["turns"]) == {3} and len(Run(paths).trajectory("rl-000000-0002").turns) == 3
+            reads += 1
+        return reads
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        try:
+            for number in range(5, 41, 4):
+                write_parts(target, number, number + 3)
+                target.compact()
+        finally:
+            done.append(True)
+        assert reader.result(timeout=60) >= 3
+
+
+# Status, stop, attempts, lock ------------------------------------------------------------------------------------
+
+
+def test_status_keeps_progress_and_forgets_errors(tmp_path):
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.status("running", device="cpu")
+    target.beat("rl", 3, 120)
+    target.status("failed", error="no")
+    assert {**Run(paths).status(), "pid": 0}.items() >= {"state": "failed", "error": "no", "phase": "rl", "update": 3, "device": "cpu"}.items()
+    again = RunWriter(paths)
+    again.status("running")
+    status = Run(paths).status()
+    assert "error" not in status and status["update"] == 3 and status["pid"] == os.getpid() and status["total"] == 120
+
+
+def test_heartbeats_are_throttled(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(writer.time, "monotonic", lambda: clock[0])
+    paths = make_run(tmp_path)
+    target = RunWriter(paths)
+    target.status("running")
+    target.beat("rl", 1, 10)
+    assert "update" not in Run(paths).status()
+    clock[0] += 2.0
+    target.beat(update=2)
+    assert Run(paths).status()["update"] == 2 and Run(paths).status()["phase"] == "rl"
+
+
+def test_stop_is_asked_for_and_forgotten(tmp_path):
+    target = RunWriter(make_run(tmp_path))
+    assert not target.stop_requested()
+    target.paths.stop.touch()
+    assert target.stop_requested()
+    target.clear_stop()
+    target.clear_stop()
+    assert not target.stop_requested()
+
+
+def test_attempts_are_counted(tmp_path):
+    target = RunWriter(make_run(tmp_path))
+    assert [target.start_attempt().name for _ in range(11)][-1] == "attempt-11.log"
+    assert target.start_attempt().name == "attempt-12.log"
+
+
+def test_a_second_process_is_told_who_holds_the_run(tmp_path):
+    paths = make_run(tmp_path)
+    code = f"""
+import sys
+from pathlib import Path
+from workbench.store.layout import RunPaths
+from workbench.store.writer import RunLock, RunWriter
+paths = RunPaths(Path({str(paths.folder)!r}))
+with RunLock(paths):
+    RunWriter(paths).status("running")
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(RunBusyError, match=f"run {paths.run_id} is held by process {holder.pid}; wait for it, or stop it"), RunLock(paths):
+            pytest.fail("the run was taken twice")
+    finally:
+        holder.kill()
+        holder.wait()
+    with RunLock(paths):
+        pass
+    with RunLock(paths):
+        assert names(paths.folder) == ["checkpoints", "config.yaml", "data", "logs", "meta.json", "status.json", "trajectories"]
