@@ -39,7 +39,9 @@ class EnvConfig(Section):
 class TinyConfig(Section):
     """Size of the small model that is built from its configuration where a model is called `tiny`."""
 
-    architecture: Literal["llama", "gpt2"] = Field("llama", description="Rotary positions (llama) learn to look labels up several times sooner than learned ones (gpt2)")
+    architecture: Literal["llama", "gpt2"] = Field(
+        "llama", description="Rotary positions (llama) learn to look labels up several times sooner than learned ones (gpt2)"
+    )
     n_layer: int = Field(3, ge=1, le=48, description="Transformer blocks")
     n_embd: int = Field(128, ge=8, le=4096, description="Hidden size; a multiple of n_head")
     n_head: int = Field(4, ge=1, le=64, description="Attention heads")
@@ -71,7 +73,9 @@ class PolicyConfig(Section):
     lora: LoraSettings = LoraSettings()
     load_in_8bit: bool = Field(False, description="Quantise the base to 8 bits (bitsandbytes, CUDA only)")
     load_in_4bit: bool = Field(False, description="Quantise the base to 4 bits (bitsandbytes, CUDA only)")
-    max_prompt_tokens: int | None = Field(None, ge=16, description="Shorten observations so that prompts fit; the model's context when empty")
+    max_prompt_tokens: int | None = Field(
+        None, ge=16, description="Shorten observations so that prompts fit; the model's context when empty"
+    )
 
     @model_validator(mode="after")
     def _one_quantisation(self) -> "PolicyConfig":
@@ -83,7 +87,9 @@ class PolicyConfig(Section):
 class ReflectionConfig(Section):
     """The reflection player."""
 
-    kind: Literal["model", "oracle", "shuffled", "none"] = Field("model", description="Language model; the environment's oracle in words (upper bound); reflections of other states (control); none")
+    kind: Literal["model", "oracle", "shuffled", "none"] = Field(
+        "model", description="Language model; the environment's oracle in words (upper bound); reflections of other states (control); none"
+    )
     model: str | None = Field(None, description="Base model; the policy's when empty, which then shares its weights under another adapter")
     decoding: Literal["greedy", "sample"] = Field("greedy", description="A greedy frozen player computes each prompt once")
     temperature: float = Field(1.0, gt=0, le=10, description="For decoding=sample")
@@ -103,12 +109,18 @@ class DataConfig(Section):
 
     trajectories: Count = Field(600, description="Trajectories played to find states, all behaviours and stages together")
     behaviours: list[Behaviour] = Field(
-        default_factory=lambda: [Behaviour(share=1, random=0.0), Behaviour(share=2, random=0.35), Behaviour(share=1, random=0.9, safe=False)],
+        default_factory=lambda: [
+            Behaviour(share=1, random=0.0),
+            Behaviour(share=2, random=0.35),
+            Behaviour(share=1, random=0.9, safe=False),
+        ],
         min_length=1,
         description="Mixture of behaviours",
     )
     negatives: Count | Literal[0] = Field(600, description="Negative examples: a wrong command off the oracle's path, then its correction")
-    policy_labels: Literal["oracle", "behaviour"] = Field("oracle", description="What the policy is taught: the right command, or the one that was executed")
+    policy_labels: Literal["oracle", "behaviour"] = Field(
+        "oracle", description="What the policy is taught: the right command, or the one that was executed"
+    )
     validation_share: float = Field(0.05, ge=0, lt=0.5, description="Share of start states kept for validation")
     test_share: float = Field(0.15, ge=0, lt=0.5, description="Share of start states kept for the final evaluation")
 
@@ -166,7 +178,9 @@ class RLSettings(Section):
 class CurriculumConfig(Section):
     """Which stages are played when."""
 
-    kind: Literal["none", "fixed", "success"] = Field("fixed", description="Only the last stage; equal parts of the updates; or move on at a success rate")
+    kind: Literal["none", "fixed", "success"] = Field(
+        "fixed", description="Only the last stage; equal parts of the updates; or move on at a success rate"
+    )
     stages: list[str] = Field(default_factory=list, description="Stages in order; the environment's own when empty")
     threshold: Rate = Field(0.9, description="kind=success: rate at which the next stage begins")
     window: Count = Field(256, description="kind=success: trajectories the rate is taken over")
@@ -193,7 +207,9 @@ class RecordConfig(Section):
     """What is written for later reading."""
 
     trajectories_every: int = Field(1, ge=0, description="Record the trajectories of every n-th update; 0 records evaluations only")
-    oracle_commands: bool = Field(True, description="Write the oracle's command beside each recorded turn where the environment has an oracle")
+    oracle_commands: bool = Field(
+        True, description="Write the oracle's command beside each recorded turn where the environment has an oracle"
+    )
 
 
 class RunConfig(Section):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from workbench.config import PHASES
 from workbench.dashboard import cache, links, run_sections
-from workbench.dashboard.components import UNKNOWN, all_runs, duration, percent, problem, rate_words, run_picker, state_badge
+from workbench.dashboard.components import UNKNOWN, all_runs, duration, is_number, percent, problem, rate_words, run_picker, state_badge
 from workbench.errors import WorkbenchError
 from workbench.jobs import launch
 from workbench.store.layout import RunPaths
@@ -38,6 +38,7 @@ def page() -> None:
     if summary is None or summary.problem:
         problem("This run cannot be shown", summary.problem or "" if summary else "Its folder is gone.", hint="Choose another run above.")
         return
+    st.query_params["run"] = name
     live = summary.state in LIVE
     st.fragment(live_part, run_every=_REFRESH_SECONDS if live else None)(name, live)
     run_sections.repeat(paths)
@@ -57,8 +58,8 @@ def live_part(name: str, was_live: bool) -> None:
         return
     if (summary.state in LIVE) != was_live:
         st.rerun()  # the whole page: refreshing starts or ends
-    _header(paths, summary)
-    _numbers(summary, metrics)
+    _header(paths, summary, metrics)
+    _numbers(paths, summary, metrics)
     run_sections.learning(paths, metrics, evaluations)
     left, right = st.columns(2)
     with left:
@@ -68,7 +69,7 @@ def live_part(name: str, was_live: bool) -> None:
     run_sections.tables(paths, evaluations)
 
 
-def _header(paths: RunPaths, summary: RunSummary) -> None:
+def _header(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         state_badge(summary.state)
         if cache.is_example(paths):
@@ -78,21 +79,22 @@ def _header(paths: RunPaths, summary: RunSummary) -> None:
         links.link("trajectories", "Its trajectories, step by step", icon=":material/route:", run=paths.run_id)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.text("phases")
-        _phase_badges(paths, summary)
+        _phase_badges(paths, summary, metrics)
     if summary.state in LIVE and summary.update is not None and summary.total_updates:
         share = min(1.0, max(0.0, summary.update / summary.total_updates))
-        st.progress(share, text=f"{summary.update} of {summary.total_updates} updates of this phase")
+        st.progress(share, text=f"{summary.update} of {summary.total_updates} in this phase")
     if summary.state == "queued":
         st.caption("It begins as soon as no other run uses the device.")
     if summary.error:
         problem("What happened", summary.error)
 
 
-def _phase_badges(paths: RunPaths, summary: RunSummary) -> None:
+def _phase_badges(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None:
     """The phases of the run in order; those before the current one are done."""
     wanted = cache.config(paths).get("phases")
     phases = [phase for phase in PHASES if not isinstance(wanted, list) or phase in wanted]
-    place = next((index for index, phase in enumerate(phases) if phase == summary.phase), -1)
+    current = summary.phase or (metrics["phase"].iloc[-1] if len(metrics) else None)
+    place = next((index for index, phase in enumerate(phases) if phase == current), -1)
     for index, phase in enumerate(phases):
         if summary.state == "finished" or index < place:
             st.badge(f"✓ {phase}", color="green")
@@ -121,7 +123,7 @@ def _act(action: Callable[[], object]) -> None:
     st.rerun()
 
 
-def _numbers(summary: RunSummary, metrics: pd.DataFrame) -> None:
+def _numbers(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None:
     """The few numbers a person looks for first."""
     now = datetime.now(UTC)
     started, changed = summary.started_at, summary.updated_at
@@ -131,15 +133,22 @@ def _numbers(summary: RunSummary, metrics: pd.DataFrame) -> None:
     shown = [
         ("Success", percent(summary.success_rate), f"95 % interval {interval}" if interval else None),
         ("Left in this phase" if left is not None else "Took", duration(left) if left is not None else _time_taken(started, until), None),
-        ("Update", f"{summary.update} / {summary.total_updates}" if summary.total_updates else UNKNOWN, None),
+        ("Online updates", _online_updates(paths, metrics), None),
         ("Seed", str(summary.seed) if isinstance(summary.seed, int) else UNKNOWN, None),
     ]
     with st.container(horizontal=True):
         for label, value, more in shown:
-            st.metric(label, value, delta=more, delta_color="off", delta_arrow="off", border=True)
+            st.metric(label, value, delta=more, delta_color="off", delta_arrow="off", border=True, height="stretch")
     facts = {"preset": summary.preset, "model": summary.model, "device": summary.device}
     words = [f"{name} {value}" for name, value in facts.items() if value]
     st.text("   ·   ".join([*words, *([f"started {started.astimezone():%Y-%m-%d %H:%M}"] if started else [])]))
+
+
+def _online_updates(paths: RunPaths, metrics: pd.DataFrame) -> str:
+    done = metrics.loc[metrics["phase"] == "rl", "update"].max()
+    settings = cache.config(paths).get("rl")
+    total = settings.get("max_steps") if isinstance(settings, dict) else None
+    return f"{int(done) if is_number(done) else 0}{f' / {total}' if isinstance(total, int) else ''}"
 
 
 def _time_taken(started: datetime | None, until: datetime | None) -> str:

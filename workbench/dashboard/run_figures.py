@@ -7,9 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.dashboard.components import escaped
-from workbench.dashboard.palette import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, see_through, series_colour
+from workbench.dashboard.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, see_through, series_colour
 
-_MARGIN = {"l": 56, "r": 16, "t": 56, "b": 44}
 _SMOOTH_UPDATES = 9
 
 _TIME_PARTS = (
@@ -60,7 +59,7 @@ def success_figure(metrics: pd.DataFrame, evaluations: pd.DataFrame, bands: Sequ
             x=inside["update"],
             y=inside["success/rate"],
             mode="markers",
-            marker={"color": colour, "size": 4, "opacity": 0.45},
+            marker={"color": colour, "size": 5, "opacity": 0.6},
             hovertemplate="update %{x}: %{y:.1%}<extra>" + name + "</extra>",
             showlegend=False,
         )
@@ -89,14 +88,16 @@ def _add_evaluations(figure: go.Figure, evaluations: pd.DataFrame) -> None:
 
 def curve_figure(metrics: pd.DataFrame, key: str, title: str, unit: str, bands: Sequence[Band]) -> go.Figure:
     """One metric over the updates, with its running mean."""
-    figure = _figure(title, unit, bands)
+    figure = _figure(title, unit, bands, height=280, legend=False)
     values = metrics.dropna(subset=[key])
     smooth = values[key].rolling(_SMOOTH_UPDATES, min_periods=1).mean()
-    figure.add_scatter(x=values["update"], y=values[key], mode="lines", line={"color": FAINT, "width": 1.5}, hoverinfo="skip")
+    figure.add_scatter(
+        x=values["update"], y=values[key], mode="lines", line={"color": see_through(GREY, 0.5), "width": 1.5}, hoverinfo="skip"
+    )
     figure.add_scatter(
         x=values["update"], y=smooth, mode="lines", line={"color": BLUE, "width": 2.5}, hovertemplate="update %{x}: %{y:.3g}<extra></extra>"
     )
-    return figure.update_layout(showlegend=False)
+    return figure
 
 
 def warmup_figure(metrics: pd.DataFrame) -> go.Figure:
@@ -118,7 +119,7 @@ def warmup_figure(metrics: pd.DataFrame) -> go.Figure:
 
 def time_figure(metrics: pd.DataFrame) -> go.Figure:
     """Seconds spent on each part of the online phase, as one stacked bar."""
-    figure = _figure("Where the time went", "", [], x_title="seconds", height=300)
+    figure = _figure("Where the time went", "", [], x_title="seconds")
     parts = [(name, colour, sum(_total(metrics, key) for key in keys)) for name, colour, keys in _TIME_PARTS]
     inside_collect = sum(_total(metrics, f"time/{part}_seconds") for part in ("reflect", "act", "env"))
     parts.insert(3, ("other collecting", GREY, max(0.0, _total(metrics, "time/collect_seconds") - inside_collect)))
@@ -134,7 +135,6 @@ def time_figure(metrics: pd.DataFrame) -> go.Figure:
                 hovertemplate=f"{name}: %{{x:.1f}} s<extra></extra>",
             )
     figure.update_layout(barmode="stack", hovermode="closest", margin={"l": 16, "r": 16, "t": 56, "b": 100})
-    figure.update_layout(legend={"traceorder": "normal", "yref": "container", "yanchor": "bottom", "y": 0})
     return figure
 
 
@@ -142,14 +142,15 @@ def _total(metrics: pd.DataFrame, key: str) -> float:
     return float(pd.to_numeric(metrics[key], errors="coerce").sum()) if key in metrics else 0.0
 
 
-def _figure(title: str, unit: str, bands: Sequence[Band], *, x_title: str = "update", height: int = 300) -> go.Figure:
+def _figure(title: str, unit: str, bands: Sequence[Band], *, x_title: str = "update", height: int = 320, legend: bool = True) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},
         height=height,
-        margin=_MARGIN,
+        margin={"l": 56, "r": 16, "t": 56, "b": 86 if legend else 44},
         hovermode="x unified",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0},
+        showlegend=legend,
+        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0, "traceorder": "normal"},
         xaxis={"title": x_title, "zeroline": False},
         yaxis={"title": unit},
     )

@@ -76,8 +76,9 @@ def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
             st.caption("None yet: stage changes, checkpoints and warnings are listed here.")
         else:
             order, columns = ["time", "kind", "message", "update"], {"time": _time_column()}
+            shown = events.iloc[::-1]
             st.dataframe(
-                events.iloc[::-1], hide_index=True, key="events", height=300, column_order=order, column_config={"time": _time_column()}
+                shown, hide_index=True, key="events", height=min(300, 38 + 35 * len(shown)), column_order=order, column_config=columns
             )
     with right:
         st.subheader("Log", anchor=False)
@@ -85,7 +86,7 @@ def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
 
 
 def _time_column() -> Any:
-    return st.column_config.DatetimeColumn("time", format="YYYY-MM-DD HH:mm:ss", width="small")
+    return st.column_config.DatetimeColumn("time", format="YYYY-MM-DD HH:mm:ss", width=150)
 
 
 def _evaluation_columns() -> dict[str, Any]:

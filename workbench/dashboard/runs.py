@@ -106,6 +106,12 @@ def run_table(summaries: Sequence[RunSummary], now: datetime) -> pd.DataFrame:
     return pd.DataFrame([_row(summary, now) for summary in summaries])
 
 
+def _progress(summary: RunSummary) -> str:
+    if summary.state == "finished":
+        return "all done"
+    return f"{summary.update} / {summary.total_updates}" if summary.update is not None and summary.total_updates else UNKNOWN
+
+
 def _row(summary: RunSummary, now: datetime) -> dict[str, object]:
     return {
         "State": "✗ unreadable" if summary.problem else state_words(summary.state),
@@ -114,7 +120,7 @@ def _row(summary: RunSummary, now: datetime) -> dict[str, object]:
         "Seed": UNKNOWN if summary.seed is None else str(summary.seed),
         "Model": summary.model or UNKNOWN,
         "Phase": summary.phase or UNKNOWN,
-        "Update": f"{summary.update} / {summary.total_updates}" if summary.total_updates else UNKNOWN,
+        "Update": _progress(summary),
         "Success": rate_words(summary.success_rate, summary.low, summary.high),
         "Started": f"{summary.started_at.astimezone():%Y-%m-%d %H:%M}" if summary.started_at else UNKNOWN,
         "Age": age(summary.started_at, now),

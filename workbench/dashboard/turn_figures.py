@@ -133,7 +133,6 @@ def probability_figure(turn: Turn) -> go.Figure:
             y=rows,
             orientation="h",
             name=name,
-            showlegend=is_chosen,
             marker={"color": colour},
             text=[f"{turn.probabilities[row]:.1%}" for row in rows],
             textposition="outside",
@@ -143,23 +142,16 @@ def probability_figure(turn: Turn) -> go.Figure:
     _mark(figure, turn, turn.reflection.suggested_command, "suggested", -0.035, "diamond", ORANGE)
     _mark(figure, turn, turn.oracle_command, "oracle", -0.085, "star", PURPLE)
     figure.update_layout(
-        height=36 * len(names) + 100,
-        margin={"l": 90, "r": 24, "t": 10, "b": 70},
+        height=36 * len(names) + 50,
+        margin={"l": 30, "r": 24, "t": 10, "b": 30},
         bargap=0.25,
         barmode="overlay",
-        legend={
-            "orientation": "h",
-            "yref": "container",
-            "yanchor": "bottom",
-            "y": 0,
-            "x": -0.1,
-            "entrywidth": 70,
-            "itemclick": False,
-            "itemdoubleclick": False,
-        },
+        showlegend=False,
     )
     figure.update_xaxes(range=[-0.12, 1.14], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%", zeroline=False, fixedrange=True)
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, autorange="reversed", fixedrange=True, showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, autorange="reversed", automargin=True, fixedrange=True, showgrid=False
+    )
     return figure
 
 

@@ -46,7 +46,15 @@ class Example:
         return asdict(self)
 
 
-def generate(env: TextEnv, tasks: dict[str, Splits], teacher: Teacher, config: DataConfig, *, seed: int, on_progress: Callable[[int], object] | None = None) -> list[Example]:
+def generate(
+    env: TextEnv,
+    tasks: dict[str, Splits],
+    teacher: Teacher,
+    config: DataConfig,
+    *,
+    seed: int,
+    on_progress: Callable[[int], object] | None = None,
+) -> list[Example]:
     """Play ``config.trajectories`` behaviours and ``config.negatives`` detours; test tasks are never touched.
 
     Args:
@@ -93,7 +101,9 @@ def _behaviour(config: DataConfig, dice: np.random.Generator) -> Behaviour:
     return config.behaviours[int(dice.choice(len(shares), p=shares / shares.sum()))]
 
 
-def _behave(env: TextEnv, tasks: dict[str, Splits], teacher: Teacher, behaviour: Behaviour, dice: np.random.Generator, number: int) -> Iterator[Example]:
+def _behave(
+    env: TextEnv, tasks: dict[str, Splits], teacher: Teacher, behaviour: Behaviour, dice: np.random.Generator, number: int
+) -> Iterator[Example]:
     over = False
     while not over:
         command = best_command(env)
@@ -136,7 +146,17 @@ def _step_wrong(env: TextEnv, dice: np.random.Generator) -> Mistake | None:
     return None
 
 
-def _example(env: TextEnv, tasks: dict[str, Splits], number: int, *, reflection: str, oracle: str, behaviour: str, kind: str = "positive", mistake: str | None = None) -> Example:
+def _example(
+    env: TextEnv,
+    tasks: dict[str, Splits],
+    number: int,
+    *,
+    reflection: str,
+    oracle: str,
+    behaviour: str,
+    kind: str = "positive",
+    mistake: str | None = None,
+) -> Example:
     return Example(
         kind=kind,
         split="validation" if env.task in tasks[env.stage]["validation"] else "train",

@@ -68,7 +68,9 @@ def policy_row(example: Example, number: int, prompts: PromptBuilder, config: Da
     return Row([*prompt, answer], [IGNORED] * len(prompt) + [answer])
 
 
-def write_sets(folder: Path, examples: Sequence[Example], labels: Sequence[Label], config: DataConfig, *, seed: int, facts: dict[str, Any]) -> None:
+def write_sets(
+    folder: Path, examples: Sequence[Example], labels: Sequence[Label], config: DataConfig, *, seed: int, facts: dict[str, Any]
+) -> None:
     """Write the examples, the five sets in TRL's prompt/completion form, and the data card (last, so that it vouches for the rest)."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_lines(folder / EXAMPLES_FILE, (example.as_json() for example in examples))
@@ -88,7 +90,9 @@ def read_examples(folder: Path) -> list[Example]:
         lines = path.read_text(encoding="utf-8").splitlines()
         return [Example(**{**values, "commands": tuple(values["commands"])}) for values in map(json.loads, lines)]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: the warm-up data cannot be read ({str(error).splitlines()[0]}); delete the folder's data/ and resume to make it again") from None
+        raise DataError(
+            f"{path}: the warm-up data cannot be read ({str(error).splitlines()[0]}); delete the folder's data/ and resume to make it again"
+        ) from None
 
 
 def data_card(examples: Sequence[Example], config: DataConfig) -> dict[str, Any]:
@@ -108,7 +112,9 @@ def data_card(examples: Sequence[Example], config: DataConfig) -> dict[str, Any]
     }
 
 
-def _text_rows(name: str, examples: Sequence[Example], labels: Sequence[Label], config: DataConfig, seed: int) -> Iterable[dict[str, object]]:
+def _text_rows(
+    name: str, examples: Sequence[Example], labels: Sequence[Label], config: DataConfig, seed: int
+) -> Iterable[dict[str, object]]:
     for number, example in enumerate(examples):
         if name.endswith("_positive") and example.kind != "positive":
             continue

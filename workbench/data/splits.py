@@ -24,7 +24,9 @@ def split_tasks(env: TextEnv, config: DataConfig, *, seed: int) -> dict[str, Spl
     counts = {"validation": round(len(every) * config.validation_share), "test": round(len(every) * config.test_share)}
     for split, share in (("validation", config.validation_share), ("test", config.test_share)):
         if share and not counts[split]:
-            raise DataError(f"data.{split}_share={share} of {len(every)} tasks is none; raise it, or set it to 0 and use evaluation.split=all")
+            raise DataError(
+                f"data.{split}_share={share} of {len(every)} tasks is none; raise it, or set it to 0 and use evaluation.split=all"
+            )
     home = dict.fromkeys(order, "train")
     home.update(dict.fromkeys(order[: counts["test"]], "test"))
     home.update(dict.fromkeys(order[counts["test"] : counts["test"] + counts["validation"]], "validation"))

@@ -41,7 +41,9 @@ def make_teacher(env: TextEnv) -> Teacher:
     if isinstance(env, DangerousTaxi):
         return TaxiTeacher()
     if type(env).oracle is TextEnv.oracle:
-        raise DataError(f"environment {env.name!r} defines no oracle(), so no reflections can be generated; define it, or leave generate out of phases")
+        raise DataError(
+            f"environment {env.name!r} defines no oracle(), so no reflections can be generated; define it, or leave generate out of phases"
+        )
     return GenericTeacher()
 
 
@@ -73,7 +75,10 @@ class GenericTeacher:
 
     def correct(self, env: TextEnv, mistake: Mistake, generator: np.random.Generator) -> str:
         """Names the wrong command and the one that mends it."""
-        blame = _pick((f"{mistake.command} was a mistake.", f"That {mistake.command} did not help.", f"I should not have done {mistake.command}."), generator)
+        blame = _pick(
+            (f"{mistake.command} was a mistake.", f"That {mistake.command} did not help.", f"I should not have done {mistake.command}."),
+            generator,
+        )
         return f"{blame} {_pick(('To mend it,', 'From here,', 'Now'), generator)} {best_command(env)}."
 
 
@@ -87,9 +92,19 @@ class TaxiTeacher:
         command = best_command(env)
         aim, where = self._aim(env)
         if command == "pickup":
-            return _pick(("The passenger is right here, so pickup.", "I stand at the passenger. Time to pickup.", "Passenger reached, now pickup."), generator)
+            return _pick(
+                ("The passenger is right here, so pickup.", "I stand at the passenger. Time to pickup.", "Passenger reached, now pickup."),
+                generator,
+            )
         if command == "dropoff":
-            return _pick(("This is the destination, so dropoff.", "I arrived with the passenger. Time to dropoff.", "Destination reached, now dropoff."), generator)
+            return _pick(
+                (
+                    "This is the destination, so dropoff.",
+                    "I arrived with the passenger. Time to dropoff.",
+                    "Destination reached, now dropoff.",
+                ),
+                generator,
+            )
         opening = _pick((f"The {aim} is {where}", f"My {aim} lies {where}", f"I see the {aim} {where}"), generator)
         if command not in where:
             return f"{opening} but a wall is in the way, so {_pick(('go', 'drive', 'head'), generator)} {command}."
@@ -102,7 +117,13 @@ class TaxiTeacher:
         if mistake.command == "dropoff":
             blame = _pick(("This is not the destination.", "I left the passenger too early."), generator)
         else:
-            blame = _pick((f"Going {mistake.command} was wrong, the {aim} is {where}.", f"I left the path by going {mistake.command}, the {aim} is {where}."), generator)
+            blame = _pick(
+                (
+                    f"Going {mistake.command} was wrong, the {aim} is {where}.",
+                    f"I left the path by going {mistake.command}, the {aim} is {where}.",
+                ),
+                generator,
+            )
         deed = command if command in ("pickup", "dropoff") else f"go {command}"
         undoes = self._OPPOSITE.get(mistake.command) == command
         return f"{blame} {_pick(('Turn back and', 'Undo it and') if undoes else ('Now', 'Mend it and'), generator)} {deed}."

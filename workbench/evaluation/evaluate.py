@@ -66,7 +66,9 @@ def evaluate(
         ConfigError: There are no tasks.
     """
     if not tasks:
-        raise ConfigError("there are no start states to evaluate on; raise data.test_share or data.validation_share, or use evaluation.split=all")
+        raise ConfigError(
+            "there are no start states to evaluate on; raise data.test_share or data.validation_share, or use evaluation.split=all"
+        )
     order: list[str] = []
     while len(order) < count:
         order += [tasks[place] for place in generator(seed, "evaluation-order", len(order)).permutation(len(tasks))]

@@ -13,7 +13,17 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.utils import load_peft_weights, set_peft_model_state_dict
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GPT2Config, LlamaConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from workbench.config import DeviceConfig, PolicyConfig, RunConfig, TinyConfig
 from workbench.errors import DeviceError, ModelError
@@ -41,7 +51,9 @@ def resolve_device(config: DeviceConfig) -> tuple[torch.device, torch.dtype]:
     device = torch.device(name)
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise DeviceError(f"device.device={config.device} asks for CUDA, but this PyTorch finds no CUDA device; use --set device.device=cpu")
+            raise DeviceError(
+                f"device.device={config.device} asks for CUDA, but this PyTorch finds no CUDA device; use --set device.device=cpu"
+            )
         if device.index is not None and device.index >= torch.cuda.device_count():
             raise DeviceError(f"device.device={config.device}: this machine has {torch.cuda.device_count()} CUDA device(s), counted from 0")
     default = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -50,7 +62,12 @@ def resolve_device(config: DeviceConfig) -> tuple[torch.device, torch.dtype]:
 
 def build_tiny(size: TinyConfig, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> PreTrainedModel:
     """A small model with random weights drawn from ``seed``; no dropout, so that warm-up is exactly repeatable."""
-    shared = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+    shared = {
+        "vocab_size": len(tokenizer),
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": None,
+    }
     config: PreTrainedConfig
     if size.architecture == "llama":
         config = LlamaConfig(
@@ -85,7 +102,9 @@ def build_tiny(size: TinyConfig, tokenizer: PreTrainedTokenizerBase, *, seed: in
     return model
 
 
-def load_base(name: str, settings: PolicyConfig, device: torch.device, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_base(
+    name: str, settings: PolicyConfig, device: torch.device, dtype: torch.dtype
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A pretrained model and its tokenizer, from a hub id or a folder.
 
     Raises:
@@ -150,7 +169,9 @@ def _source(name: str) -> str:
 
 def _unloadable(name: str, error: Exception) -> ModelError:
     reason = " ".join(str(error).split())[:160]
-    return ModelError(f"model {name!r} cannot be loaded ({type(error).__name__}: {reason}); check the name and the network, or name a local folder")
+    return ModelError(
+        f"model {name!r} cannot be loaded ({type(error).__name__}: {reason}); check the name and the network, or name a local folder"
+    )
 
 
 def _lora(settings: PolicyConfig) -> LoraConfig:
@@ -177,7 +198,9 @@ def _with_adapter(model: PreTrainedModel | PeftModel, adapter: str, settings: Po
             return wrapped
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"policy.lora does not fit this model ({reason}); set policy.lora.lora_target_modules to its layer names") from None
+        raise ModelError(
+            f"policy.lora does not fit this model ({reason}); set policy.lora.lora_target_modules to its layer names"
+        ) from None
 
 
 def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | None) -> Players:
@@ -201,7 +224,9 @@ def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | N
         seed = derived_seed(config.seed, "weights", role)
         if name == "tiny":
             if tiny_tokenizer is None:
-                raise ModelError("a `tiny` player needs the tokenizer that the generate phase trains; add generate to phases, or train --from a run")
+                raise ModelError(
+                    "a `tiny` player needs the tokenizer that the generate phase trains; add generate to phases, or train --from a run"
+                )
             model = build_tiny(config.policy.tiny, tiny_tokenizer, seed=seed).to(device=device, dtype=torch.float32)
             players[role] = LanguageModel(model.eval(), tiny_tokenizer, adapter=None, name="tiny")
             continue
@@ -209,9 +234,6 @@ def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | N
         adapted = _with_adapter(base, role, config.policy, seed)
         bases[name] = (adapted, tokenizer)
         players[role] = LanguageModel(adapted.eval(), tokenizer, adapter=role, name=name)
-    for player in players.values():
-        if config.rl.gradient_checkpointing:
-            player.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return Players(players[POLICY], players.get(REFLECTION))
 
 

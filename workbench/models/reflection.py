@@ -60,7 +60,9 @@ class ModelReflection:
 
     wants_hint = False
 
-    def __init__(self, player: LanguageModel, *, greedy: bool, temperature: float = 1.0, max_new_tokens: int, batch_size: int = 256) -> None:
+    def __init__(
+        self, player: LanguageModel, *, greedy: bool, temperature: float = 1.0, max_new_tokens: int, batch_size: int = 256
+    ) -> None:
         self.player = player
         self.greedy = greedy
         self.temperature = temperature
@@ -107,7 +109,9 @@ class ModelReflection:
         finished = [False] * len(prompts)
         live = list(range(len(prompts)))
         for step in range(self.max_new_tokens):
-            log_probs_BV = token_log_probs(output.logits[:, -1], temperature=self.temperature if not self.greedy else 1.0, forbidden_ids=self._forbidden)
+            log_probs_BV = token_log_probs(
+                output.logits[:, -1], temperature=self.temperature if not self.greedy else 1.0, forbidden_ids=self._forbidden
+            )
             picked_B = self._pick(log_probs_BV, [generators[row] for row in live] if generators is not None else None)
             values = log_probs_BV.gather(1, picked_B[:, None])[:, 0].tolist()
             keep: list[int] = []

@@ -50,7 +50,9 @@ def prepare_run(root: str | os.PathLike[str], config: RunConfig, *, parent: RunP
 def _needs_players(config: RunConfig) -> None:
     needs = [phase for phase in config.phases if phase in ("sft-reflection", "sft-policy")]
     if needs and "generate" not in config.phases:
-        raise ConfigError(f"phases has {needs[0]} but not generate, so there would be no data; add generate, or train --from a run that has it")
+        raise ConfigError(
+            f"phases has {needs[0]} but not generate, so there would be no data; add generate, or train --from a run that has it"
+        )
 
 
 def _adopt(parent: RunPaths, child: RunPaths) -> None:

@@ -26,7 +26,9 @@ def evaluate_run(paths: RunPaths, *, count: int | None, seed: int | None, stage:
     return _evaluate(session, count, seed, stage, split)
 
 
-def evaluate_model(model: str, preset: RunConfig, *, count: int | None, seed: int | None, stage: str | None, split: str | None) -> dict[str, Any]:
+def evaluate_model(
+    model: str, preset: RunConfig, *, count: int | None, seed: int | None, stage: str | None, split: str | None
+) -> dict[str, Any]:
     """Success of a hub model or folder as it is, without a reflection player, on a preset's environment.
 
     Raises:

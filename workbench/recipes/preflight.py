@@ -25,7 +25,9 @@ def preflight(config: RunConfig) -> None:
     make_curriculum(config.curriculum, env.stages, config.rl.max_steps)
     tasks = split_tasks(env, config.data, seed=config.seed)
     if "evaluate" in config.phases and not tasks[env.stages[-1]][config.evaluation.split]:
-        raise ConfigError(f"evaluation.split={config.evaluation.split} has no start states; raise data.{config.evaluation.split}_share or use evaluation.split=all")
+        raise ConfigError(
+            f"evaluation.split={config.evaluation.split} has no start states; raise data.{config.evaluation.split}_share or use evaluation.split=all"
+        )
     if "generate" in config.phases or config.reflection.kind == "oracle":
         make_teacher(env)
     for name in {config.policy.model, config.reflection.model or config.policy.model} - {"tiny"}:

@@ -152,7 +152,9 @@ def training_rows(session: Session, player: LanguageModel, role: str) -> list[sf
         return [reflection_row(example, prompts, eos, max_new_tokens=config.reflection.max_new_tokens) for _, example in examples]
     prompts = player.prompts(room=1, limit=config.policy.max_prompt_tokens)
     with_reflection = config.reflection.kind != "none"
-    return [policy_row(example, number, prompts, config.data, seed=config.seed, with_reflection=with_reflection) for number, example in examples]
+    return [
+        policy_row(example, number, prompts, config.data, seed=config.seed, with_reflection=with_reflection) for number, example in examples
+    ]
 
 
 def make_collector(session: Session, players: Players) -> Collector:

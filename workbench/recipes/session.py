@@ -74,7 +74,11 @@ class Session:
 
     def is_done(self, phase: Phase) -> bool:
         """True when the phase's last checkpoint stands at its end."""
-        ends = {"sft-reflection": self.config.sft_reflection.max_steps, "sft-policy": self.config.sft_policy.max_steps, "rl": self.config.rl.max_steps}
+        ends = {
+            "sft-reflection": self.config.sft_reflection.max_steps,
+            "sft-policy": self.config.sft_policy.max_steps,
+            "rl": self.config.rl.max_steps,
+        }
         end = ends.get(phase, 1)
         if phase == "sft-reflection" and not self.uses_reflection_model:
             return True

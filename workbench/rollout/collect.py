@@ -48,7 +48,9 @@ class Collector:
     timings: Timings = field(default_factory=Timings)
     _envs: list[TextEnv] = field(default_factory=list)
 
-    def collect(self, assignments: Sequence[Assignment], *, rules: Rules | None = None, on_done: Callable[[Trajectory], object] | None = None) -> list[Trajectory]:
+    def collect(
+        self, assignments: Sequence[Assignment], *, rules: Rules | None = None, on_done: Callable[[Trajectory], object] | None = None
+    ) -> list[Trajectory]:
         """Play every assignment; trajectories come back in the order of ``assignments``.
 
         Args:

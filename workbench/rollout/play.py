@@ -132,7 +132,9 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
     )
 
 
-def _reflect(env: TextEnv, observation: str, info: Info, rules: Rules, dice: dict[str, np.random.Generator]) -> Generator[Question, Answer, Reflection]:
+def _reflect(
+    env: TextEnv, observation: str, info: Info, rules: Rules, dice: dict[str, np.random.Generator]
+) -> Generator[Question, Answer, Reflection]:
     if not rules.reflects:
         return Reflection(text="")
     hint = rules.hint(env, dice["teacher"]) if rules.hint else None

@@ -13,7 +13,6 @@ from workbench.store.parts import readable_files
 from workbench.store.reader import LINE_COLUMNS, lines_frame, while_parts_move
 from workbench.store.schema import SCHEMA
 
-_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 _NO_LIMIT = 2**62
 _DISAGREEMENTS = """
     SELECT run, trajectory_id, phase, "update", task, stage, "index", observation, reflection, suggested_command, command,
@@ -45,7 +44,7 @@ def query(root: Path | str, sql: str) -> pd.DataFrame:
 
     try:
         statements = duckdb.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type not in _READING:
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise StoreError("query: expected one statement that only reads, such as SELECT or DESCRIBE; send others through `connect`")
         return while_parts_move(root, ask)
     except duckdb.Error as error:

@@ -56,10 +56,14 @@ class OnlineLoop:
         """Set up optimizer, schedule, curriculum and replay, all at their beginning."""
         settings = self.config.rl
         player = self.collector.policy.player
+        if settings.gradient_checkpointing:
+            player.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.optimizer = torch.optim.AdamW(
             [value for _, value in player.trainable_parameters()], lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.scheduler = get_scheduler(settings.lr_scheduler_type, self.optimizer, num_warmup_steps=0, num_training_steps=settings.max_steps)
+        self.scheduler = get_scheduler(
+            settings.lr_scheduler_type, self.optimizer, num_warmup_steps=0, num_training_steps=settings.max_steps
+        )
         self.algorithm = Reinforce(self.collector.policy, self.optimizer, settings)
         self.curriculum = make_curriculum(self.config.curriculum, self.collector.make_env().stages, settings.max_steps)
         self.replay = ReplayBuffer(settings.replay.capacity)
@@ -118,7 +122,9 @@ class OnlineLoop:
         updated = time.perf_counter()
         change = self.curriculum.record(stage, [trajectory.success for trajectory in trajectories])
         if change is not None:
-            self.writer.event("stage", change.reason, update=change.update, from_stage=change.from_stage, to_stage=change.to_stage, rate=change.rate)
+            self.writer.event(
+                "stage", change.reason, update=change.update, from_stage=change.from_stage, to_stage=change.to_stage, rate=change.rate
+            )
         if result.metrics["policy/skipped_steps"]:
             self.writer.event("warning", "an optimizer step was skipped: the loss or gradient was not finite", update=self.update)
         every = self.config.record.trajectories_every
@@ -188,7 +194,9 @@ class OnlineLoop:
     def _steps(self, trajectory: Trajectory) -> list[Step]:
         returns = returns_to_go([turn.reward for turn in trajectory.turns], gamma=self.config.rl.gamma)
         return [
-            Step(turn.prompt_token_ids, turn.label_token_ids, turn.chosen_index, turn.log_prob, value, f"{trajectory.stage} {turn.state_key}")
+            Step(
+                turn.prompt_token_ids, turn.label_token_ids, turn.chosen_index, turn.log_prob, value, f"{trajectory.stage} {turn.state_key}"
+            )
             for turn, value in zip(trajectory.turns, returns, strict=True)
         ]
 

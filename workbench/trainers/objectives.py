@@ -19,7 +19,9 @@ def clipped_importance_weights(log_probs_N: Tensor, behaviour_log_probs_N: Tenso
     return (log_probs_N.detach() - behaviour_log_probs_N).exp().clamp(1.0 / limit, limit)
 
 
-def reinforce_loss(log_probs_N: Tensor, advantages_N: Tensor, weights_N: Tensor, entropies_N: Tensor, *, entropy_coef: float, total: int) -> Tensor:
+def reinforce_loss(
+    log_probs_N: Tensor, advantages_N: Tensor, weights_N: Tensor, entropies_N: Tensor, *, entropy_coef: float, total: int
+) -> Tensor:
     """Policy gradient with an entropy bonus, both as means over ``total`` turns.
 
     Williams 1992 (REINFORCE with a baseline); Reflect-RL, section 3.2. The bonus is a gradient term, not a reward.
@@ -33,7 +35,9 @@ def reinforce_loss(log_probs_N: Tensor, advantages_N: Tensor, weights_N: Tensor,
         total: Turns of the whole update, so that accumulated micro-batches add up to one mean.
 
     Example:
-        >>> loss = reinforce_loss(torch.tensor([-1.0]), torch.tensor([2.0]), torch.tensor([1.0]), torch.tensor([0.5]), entropy_coef=0.1, total=1)
+        >>> loss = reinforce_loss(
+        ...     torch.tensor([-1.0]), torch.tensor([2.0]), torch.tensor([1.0]), torch.tensor([0.5]), entropy_coef=0.1, total=1
+        ... )
         >>> round(loss.item(), 6)
         1.95
     """

@@ -55,8 +55,12 @@ class Reinforce:
         for start in range(0, len(chunks), group):
             rows = [row for chunk in chunks[start : start + group] for row in chunk]
             self.optimizer.zero_grad(set_to_none=True)
-            losses = [self._backward(everything, chunk, len(steps), advantages_N, len(rows), sums) for chunk in chunks[start : start + group]]
-            norm = torch.nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], self.settings.max_grad_norm)
+            losses = [
+                self._backward(everything, chunk, len(steps), advantages_N, len(rows), sums) for chunk in chunks[start : start + group]
+            ]
+            norm = torch.nn.utils.clip_grad_norm_(
+                [p for g in self.optimizer.param_groups for p in g["params"]], self.settings.max_grad_norm
+            )
             if all(map(is_finite, losses)) and is_finite(norm):
                 self.optimizer.step()
                 norms.append(float(norm))
@@ -90,7 +94,9 @@ class Reinforce:
         order = sorted(range(len(steps)), key=lambda row: (len(steps[row].prompt_token_ids), row))
         return [order[start : start + size] for start in range(0, len(order), size)]
 
-    def _backward(self, steps: Sequence[Step], rows: Sequence[int], fresh: int, advantages_N: np.ndarray, total: int, sums: dict[str, float]) -> Tensor:
+    def _backward(
+        self, steps: Sequence[Step], rows: Sequence[int], fresh: int, advantages_N: np.ndarray, total: int, sums: dict[str, float]
+    ) -> Tensor:
         chosen = [steps[row] for row in rows]
         device = self.policy.player.device
         decisions = [Decision(step.prompt_token_ids, step.label_token_ids) for step in chosen]

@@ -47,7 +47,9 @@ def prepare(player: LanguageModel, settings: SFTSettings) -> WarmUp:
 
 def scheduler_state(scheduler: torch.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
     """The scheduler's numbers as JSON values."""
-    return {key: value for key, value in scheduler.state_dict().items() if isinstance(value, (int, float, bool, list)) and key != "lr_lambdas"}
+    return {
+        key: value for key, value in scheduler.state_dict().items() if isinstance(value, (int, float, bool, list)) and key != "lr_lambdas"
+    }
 
 
 def row_order(count: int, start: int, stop: int, *, seed: int) -> list[int]:
@@ -97,7 +99,9 @@ def train_segment(
         raise DataError("the warm-up has no training rows; raise data.trajectories")
     per_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     order = row_order(len(rows), start * per_step, stop * per_step, seed=seed)
-    dataset = Dataset.from_dict({"input_ids": [rows[place].input_ids for place in order], "labels": [rows[place].labels for place in order]})
+    dataset = Dataset.from_dict(
+        {"input_ids": [rows[place].input_ids for place in order], "labels": [rows[place].labels for place in order]}
+    )
     reporter = _Reporter(start, seed, settings.logging_steps, on_log, on_step)
     player.activate(training=True)
     base = player.model.get_base_model() if player.adapter is not None else player.model
@@ -120,12 +124,16 @@ def train_segment(
     base.__dict__.pop("forward", None)
     if original_forward is not None:
         base.forward = original_forward
+    if settings.gradient_checkpointing:
+        player.model.gradient_checkpointing_disable()
     player.activate(training=False)
     return reporter.done
 
 
 def _arguments(settings: SFTSettings, scratch: str, steps: int, player: LanguageModel, seed: int) -> SFTConfig:
     on_cuda = player.device.type == "cuda"
+    # On by default in TRL, and renamed in newer transformers.
+    checkpointing = "activation_checkpointing" if "activation_checkpointing" in SFTConfig.__dataclass_fields__ else "gradient_checkpointing"
     return SFTConfig(
         output_dir=scratch,
         max_steps=steps,
@@ -134,7 +142,6 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
         learning_rate=settings.learning_rate,
         max_grad_norm=settings.max_grad_norm,
         logging_steps=settings.logging_steps,
-        gradient_checkpointing=settings.gradient_checkpointing,
         seed=derived_seed(seed, "trainer"),
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -146,6 +153,7 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
         use_cpu=not on_cuda,
         bf16=on_cuda and next(player.model.parameters()).dtype == torch.bfloat16,
         dataloader_pin_memory=on_cuda,
+        **{checkpointing: settings.gradient_checkpointing},
     )
 
 
@@ -170,7 +178,14 @@ class _Reporter(TrainerCallback):
         if self.after_step(self.done):
             control.should_training_stop = True
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
         if logs and "loss" in logs:
-            names = {"loss": "loss/sft", "mean_token_accuracy": "sft/token_accuracy", "grad_norm": "sft/gradient_norm", "learning_rate": "sft/learning_rate"}
+            names = {
+                "loss": "loss/sft",
+                "mean_token_accuracy": "sft/token_accuracy",
+                "grad_norm": "sft/gradient_norm",
+                "learning_rate": "sft/learning_rate",
+            }
             self.report(self.done, {name: float(logs[key]) for key, name in names.items() if key in logs})
