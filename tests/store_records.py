@@ -35,7 +35,14 @@ def make_turn(index: int, *, suggested: str | None = "south", text: str = "The p
 
 
 def make_trajectory(
-    number: int, *, update: int = 0, turns: int = 3, phase: str = "rl", stage: str = "full", success: bool = True, suggested: str | None = "south"
+    number: int,
+    *,
+    update: int = 0,
+    turns: int = 3,
+    phase: str = "rl",
+    stage: str = "full",
+    success: bool = True,
+    suggested: str | None = "south",
 ) -> Trajectory:
     """Trajectory ``<phase>-<update>-<number>``."""
     played = tuple(make_turn(index, suggested=suggested, last=index == turns - 1) for index in range(turns))

@@ -81,7 +81,7 @@ def test_unknown_run_names_the_nearest(tmp_path):
     paths = make_run(tmp_path)
     with pytest.raises(StoreError, match=f"unknown run '{paths.run_id[:-1]}'; did you mean '{paths.run_id}'"):
         find_run(tmp_path, paths.run_id[:-1])
-    with pytest.raises(StoreError, match="there are no runs in .*; start one with `workbench train PRESET`"):
+    with pytest.raises(StoreError, match=r"there are no runs in .*; start one with `workbench train PRESET`"):
         find_run(tmp_path / "empty", "x")
 
 
@@ -99,7 +99,7 @@ def test_names_from_a_browser_cannot_leave_the_root(tmp_path, name):
 
 def test_a_path_needs_a_run_at_its_end(tmp_path):
     (tmp_path / "notes").mkdir()
-    with pytest.raises(StoreError, match="not a run folder: it has no meta.json"):
+    with pytest.raises(StoreError, match=r"not a run folder: it has no meta.json"):
         find_run(tmp_path, "notes")
     with pytest.raises(StoreError, match="not a run folder"):
         find_run(tmp_path, str(tmp_path / "notes"))
@@ -121,7 +121,16 @@ def test_a_damaged_meta_is_refused(tmp_path, content):
 
 
 def test_secrets_stay_out_of_the_recorded_command():
-    said = ["workbench", "--api-key", "s3cret", "--set", "teacher.api_key=s3cret", "hf_abcdefgh12345", "https://me:pw@host/x", "--hub-token=t"]
+    said = [
+        "workbench",
+        "--api-key",
+        "s3cret",
+        "--set",
+        "teacher.api_key=s3cret",
+        "hf_abcdefgh12345",
+        "https://me:pw@host/x",
+        "--hub-token=t",
+    ]
     kept = " ".join(without_secrets(said))
     assert not any(secret in kept for secret in ("s3cret", "abcdefgh12345", "me:pw", "=t"))
     harmless = ["train", "taxi-smoke", "--set", "reflection.max_new_tokens=40", "--seed", "1"]

@@ -133,7 +133,11 @@ def test_a_folder_that_is_gone_is_one_line(tmp_path):
 def test_a_trajectory_comes_back_as_it_was(tmp_path):
     paths = make_run(tmp_path)
     target = RunWriter(paths)
-    written = [make_trajectory(1), make_trajectory(2, success=False, suggested=None, turns=5), make_trajectory(3, phase="evaluate", turns=1)]
+    written = [
+        make_trajectory(1),
+        make_trajectory(2, success=False, suggested=None, turns=5),
+        make_trajectory(3, phase="evaluate", turns=1),
+    ]
     target.trajectories(written)
     assert names(paths.trajectories) == []
     target.flush()
@@ -164,7 +168,7 @@ def test_columns_worked_out_by_hand(tmp_path):
     assert table["turns"].to_pylist() == [3, 3, 3, 1]
     assert table["total_reward"].to_pylist() == pytest.approx([0.9, 0.9, 0.9, 1.0])
     assert table["return_to_go"].to_pylist() == pytest.approx([0.9, 0.95, 1.0, 1.0])
-    # 0.5 ln 2 + 2 × 0.25 ln 4
+    # 0.5 ln 2 + 2 * 0.25 ln 4
     assert table["entropy"].to_pylist() == pytest.approx([1.5 * math.log(2)] * 4)
 
 
@@ -364,7 +368,13 @@ def test_status_keeps_progress_and_forgets_errors(tmp_path):
     target.status("running", device="cpu")
     target.beat("rl", 3, 120)
     target.status("failed", error="no")
-    assert {**Run(paths).status(), "pid": 0}.items() >= {"state": "failed", "error": "no", "phase": "rl", "update": 3, "device": "cpu"}.items()
+    assert {**Run(paths).status(), "pid": 0}.items() >= {
+        "state": "failed",
+        "error": "no",
+        "phase": "rl",
+        "update": 3,
+        "device": "cpu",
+    }.items()
     again = RunWriter(paths)
     again.status("running")
     status = Run(paths).status()
@@ -416,7 +426,10 @@ with RunLock(paths):
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(RunBusyError, match=f"run {paths.run_id} is held by process {holder.pid}; wait for it, or stop it"), RunLock(paths):
+        with (
+            pytest.raises(RunBusyError, match=f"run {paths.run_id} is held by process {holder.pid}; wait for it, or stop it"),
+            RunLock(paths),
+        ):
             pytest.fail("the run was taken twice")
     finally:
         holder.kill()

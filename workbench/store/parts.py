@@ -17,11 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.store.files import sync_folder, write_whole
+from workbench.store.schema import SCHEMA, WORDS
 
 _NAME = re.compile(r"part-(\d{6,})(?:-(\d{6,}))?\.parquet")
 _MAGIC = b"PAR1"
 _COUNTS = b"workbench.rows_per_part"
 _ROW_GROUP = 16_384  # small enough that opening one turn of a large part reads little
+_REPEATED = [
+    *(field.name for field in SCHEMA if field.type == pa.string()),
+    *(f"{field.name}.list.element" for field in SCHEMA if field.type == WORDS),
+]
 _MERGED_ROWS = 250_000
 """A merged part of so many rows is left as it is."""
 _WORTH = 4
@@ -158,5 +163,13 @@ def _write_merged(folder: Path, table: pa.Table, counts: Sequence[tuple[int, int
 
 def _encoded(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        compression_level=1,
+        row_group_size=_ROW_GROUP,
+        use_dictionary=_REPEATED,  # numbers rarely repeat: looking for repetition costs more than it saves
+        write_statistics=["trajectory_id"],  # lets one trajectory be found without reading the others
+    )
     return buffer.getvalue()

@@ -1,7 +1,8 @@
 """Trajectories as columns and back: one row per turn."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ _OF_TURN = (
     *("index", "observation", "state_key", "command", "log_prob", "reward", "terminated", "truncated"),
     *("prompt_was_cut", "oracle_command", "value", "advantage"),
 )
-_LISTS_OF_TURN = ("admissible_commands", "labels", "probabilities", "prompt_token_ids", "label_token_ids")
+_WORDS_OF_TURN = ("admissible_commands", "labels")
+_NUMBERS_OF_TURN = ("probabilities", "prompt_token_ids", "label_token_ids")
 
 
 def rows(batch: Sequence[Trajectory]) -> pa.Table:
@@ -72,12 +74,14 @@ def rows(batch: Sequence[Trajectory]) -> pa.Table:
     columns["total_reward"] = _column("total_reward", [trajectory.total_reward for trajectory in batch]).take(owner)
     columns["return_to_go"] = _column("return_to_go", list(chain.from_iterable(trajectory.returns_to_go() for trajectory in batch)))
     for name in _OF_TURN:
-        columns[name] = _column(name, [getattr(turn, name) for turn in turns])
-    for name in _LISTS_OF_TURN:
-        columns[name] = _lists(name, [getattr(turn, name) for turn in turns])
+        columns[name] = _column(name, list(map(attrgetter(name), turns)))
+    for name in _WORDS_OF_TURN:
+        columns[name] = _words(list(map(attrgetter(name), turns)))
+    for name in _NUMBERS_OF_TURN:
+        columns[name] = _numbers(name, list(map(attrgetter(name), turns)))
     columns["reflection"] = _column("reflection", [reflection.text for reflection in reflections])
-    columns["reflection_token_ids"] = _lists("reflection_token_ids", [reflection.token_ids for reflection in reflections])
-    columns["reflection_log_probs"] = _lists("reflection_log_probs", [reflection.log_probs for reflection in reflections])
+    columns["reflection_token_ids"] = _numbers("reflection_token_ids", [reflection.token_ids for reflection in reflections])
+    columns["reflection_log_probs"] = _numbers("reflection_log_probs", [reflection.log_probs for reflection in reflections])
     columns["reflection_finished"] = _column("reflection_finished", [reflection.finished for reflection in reflections])
     columns["suggested_command"] = _column("suggested_command", [reflection.suggested_command for reflection in reflections])
     columns["entropy"] = pa.array(_entropies([turn.probabilities for turn in turns]))
@@ -96,13 +100,19 @@ def _texts(values: list[str | None]) -> pa.Array:
         return pa.array([None if value is None else value.encode("utf-8", "replace").decode() for value in values], pa.string())
 
 
-def _lists(name: str, values: list[tuple[Any, ...]]) -> pa.Array:
-    kind = SCHEMA.field(name).type
-    flat: Iterable[Any] = chain.from_iterable(values)
+def _numbers(name: str, values: list[tuple[float, ...]]) -> pa.Array:
+    """A list column of numbers, through flat buffers: several times faster than value by value."""
     ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
-    words = kind == WORDS
-    parts = _texts(list(flat)) if words else pa.array(np.fromiter(flat, kind.value_type.to_pandas_dtype(), int(ends[-1])))
-    return pa.ListArray.from_arrays(pa.array(ends), parts)
+    kind = SCHEMA.field(name).type.value_type.to_pandas_dtype()
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.fromiter(chain.from_iterable(values), kind, int(ends[-1]))))
+
+
+def _words(values: list[tuple[str, ...]]) -> pa.Array:
+    """A list column of words; the few lists that there are, commands and labels, are converted once each."""
+    places: dict[tuple[str, ...], int] = {}
+    owner = [places.setdefault(value, len(places)) for value in values]
+    ends = np.cumsum([0, *map(len, places)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), _texts(list(chain.from_iterable(places)))).take(pa.array(owner))
 
 
 def _entropies(probabilities: list[tuple[float, ...]]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -130,5 +140,5 @@ def _turn(row: dict[str, Any]) -> Turn:
         suggested_command=row["suggested_command"],
     )
     fields = {name: row[name] for name in _OF_TURN}
-    fields |= {name: tuple(row[name]) for name in _LISTS_OF_TURN}
+    fields |= {name: tuple(row[name]) for name in (*_WORDS_OF_TURN, *_NUMBERS_OF_TURN)}
     return Turn(reflection=reflection, **fields)
