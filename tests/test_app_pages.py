@@ -56,8 +56,9 @@ def test_runs_are_listed_with_state_progress_and_success(finished, root):
     assert sorted(table["State"]) == ["✓ finished", "✗ failed"]
     row = table.set_index("Run").loc[finished.run_id]
     assert row["Success"].startswith("96.8 % (92.8 to 99.8)")
-    assert row["Update"] == "30 / 30"
+    assert row["Update"] == "all done"
     assert row["Preset"] == "taxi-smoke"
+    assert table[table["State"] == "✗ failed"]["Update"].tolist() == ["4 / 30"]
 
 
 def test_a_recorded_example_is_listed_and_cannot_be_stopped_or_resumed(recorded, tmp_path):
@@ -121,6 +122,8 @@ def test_a_live_run_has_a_stop_button_that_writes_the_stop_file(root):
     test.button(key="stop").click().run()
     assert not test.exception
     assert paths.stop.exists()
+    assert "stop asked for" in words(test)
+    assert not test.button
 
 
 def test_a_failed_run_says_why_and_resumes(root, monkeypatch):

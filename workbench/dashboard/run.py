@@ -105,7 +105,9 @@ def _phase_badges(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -
 
 
 def _buttons(paths: RunPaths, state: str) -> None:
-    if state in ("queued", "running"):
+    if state in LIVE and paths.stop.exists():
+        st.badge("stop asked for: it saves, then stops", icon=":material/hourglass_top:", color="orange")
+    elif state in ("queued", "running"):
         explanation = "Saves a checkpoint, then stops; Resume goes on from there."
         if st.button("Stop", icon=":material/stop:", key="stop", help=explanation):
             _act(lambda: launch.request_stop(paths))
