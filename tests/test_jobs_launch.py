@@ -3,6 +3,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -49,9 +50,10 @@ def wait_for(condition) -> None:
         time.sleep(0.02)
 
 
-def facts_of(folder: Path) -> dict:
+def facts_of(folder: Path) -> dict[str, Any]:
     wait_for((folder / "facts.json").exists)
-    return json.loads((folder / "facts.json").read_text())
+    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
+    return facts
 
 
 @pytest.mark.usefixtures("fake_command_line")

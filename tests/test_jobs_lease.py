@@ -1,6 +1,7 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -75,7 +76,7 @@ def test_a_device_name_cannot_leave_the_root(tmp_path):
 
 
 @pytest.fixture
-def neighbour() -> subprocess.Popen[str]:
+def neighbour() -> Iterator[subprocess.Popen[str]]:
     """Another live process."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True)
     yield process

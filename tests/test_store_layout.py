@@ -1,5 +1,6 @@
 import json
 import re
+import secrets
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_a_new_run_is_whole(tmp_path):
     assert load_config(paths.config) == config
     meta = json.loads(paths.meta.read_text())
     assert meta["schema_version"] == 1 and meta["parent"] == "older" and meta["seed"] == 5 and meta["model"] == "tiny"
-    assert {"torch", "workbench", "numpy"} <= set(meta["packages"])
+    assert {"torch", "transformers", "numpy"} <= set(meta["packages"])
     assert json.loads(paths.status.read_text())["state"] == "queued"
     assert all(folder.is_dir() for folder in (paths.trajectories, paths.data, paths.checkpoints, paths.logs))
     assert run_names(paths.folder.parent) == [paths.run_id]
@@ -53,7 +54,7 @@ def test_the_preset_name_cannot_lead_out_of_the_root(tmp_path, preset, start):
 
 def test_two_runs_of_one_second_get_two_folders(tmp_path, monkeypatch):
     answers = iter(["a" * 16, "beef", "b" * 16, "beef", "cafe"])
-    monkeypatch.setattr(layout.secrets, "token_hex", lambda size: next(answers))
+    monkeypatch.setattr(secrets, "token_hex", lambda size: next(answers))
 
     class Clock:
         @staticmethod

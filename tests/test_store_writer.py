@@ -5,17 +5,20 @@ import math
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.store_records import make_run, make_trajectory
 from workbench.errors import RunBusyError, StoreError
 from workbench.records import Trajectory
-from workbench.store import files, parts, writer
+from workbench.store import parts, writer
 from workbench.store.files import read_lines
 from workbench.store.reader import Run
 from workbench.store.schema import SCHEMA
@@ -36,12 +39,20 @@ def write_parts(target: RunWriter, first: int, last: int) -> None:
         target.flush()
 
 
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few parts are merged as many are."""
+    monkeypatch.setattr(parts, "_MANY", 2)
+    monkeypatch.setattr(parts, "_SHARE", math.inf)
+
+
 # Lines -----------------------------------------------------------------------------------------------------------
 
 
 def test_metrics_are_json_lines_with_null_for_what_is_no_number(tmp_path):
     paths = make_run(tmp_path)
-    RunWriter(paths).metrics("rl", 7, {"a/b": 0.5, "nan": math.nan, "inf": -math.inf, "numpy": np.float32(0.25), "count": np.int64(3)})
+    values: dict[str, Any] = {"a/b": 0.5, "nan": math.nan, "inf": -math.inf, "numpy": np.float32(0.25), "count": np.int64(3)}
+    RunWriter(paths).metrics("rl", 7, values)
     text = paths.metrics.read_text()
     line = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert text.endswith("}\n") and text.count("\n") == 1
@@ -95,7 +106,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
             raise OSError(code, os.strerror(code))
         return real(descriptor, bytes(data)[:10])
 
-    monkeypatch.setattr(files.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
 
 
 def test_a_full_disk_keeps_parts_and_status_whole_and_rows_for_later(tmp_path, monkeypatch):
@@ -249,6 +260,7 @@ def test_rewind_refuses_a_folder_that_lost_files(tmp_path):
     assert paths.metrics.stat().st_size == position["metrics"]
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("last", range(7))
 def test_rewind_into_a_merged_part(tmp_path, last):
     paths = make_run(tmp_path)
@@ -265,6 +277,7 @@ def test_rewind_into_a_merged_part(tmp_path, last):
 # Compaction ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("eager")
 def test_compact_merges_up_to_a_number(tmp_path):
     paths = make_run(tmp_path)
     target = RunWriter(paths)
@@ -278,16 +291,28 @@ def test_compact_merges_up_to_a_number(tmp_path):
     assert pq.read_table(paths.trajectories / "part-000001-000006.parquet").schema.equals(SCHEMA)
 
 
-def test_a_large_part_is_not_written_again_for_a_small_one(tmp_path):
+def test_parts_are_merged_when_they_are_many_and_each_row_few_times(tmp_path, monkeypatch):
     paths = make_run(tmp_path)
     target = RunWriter(paths)
-    target.trajectories([make_trajectory(number) for number in range(20)])
-    target.flush()
-    write_parts(target, 21, 22)
+    rewritten: list[int] = []
+    real = parts._write_merged
+
+    def counted(folder: Path, table: pa.Table, counts: list[tuple[int, int]]) -> Path:
+        rewritten.append(len(table))
+        return real(folder, table, counts)
+
+    monkeypatch.setattr(parts, "_write_merged", counted)
+    write_parts(target, 1, 7)
     target.compact()
-    assert names(paths.trajectories) == ["part-000001.parquet", "part-000002-000003.parquet"]
+    assert len(names(paths.trajectories)) == 7
+    for number in range(8, 101):
+        write_parts(target, number, number)
+        target.compact()
+        assert len(names(paths.trajectories)) <= 16
+    assert len(ids(Run(paths))) == 100 and sum(rewritten) <= 4 * 300
 
 
+@pytest.mark.usefixtures("eager")
 def test_merged_parts_have_a_greatest_size(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "_MERGED_ROWS", 9)
     paths = make_run(tmp_path)
@@ -297,12 +322,13 @@ def test_merged_parts_have_a_greatest_size(tmp_path, monkeypatch):
     assert names(paths.trajectories) == ["part-000001-000003.parquet", "part-000004-000006.parquet", "part-000007.parquet"]
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("moment", ["before the rename", "after the rename", "among the deletions"])
 def test_a_kill_during_compaction_loses_and_doubles_nothing(tmp_path, monkeypatch, moment):
     paths = make_run(tmp_path)
     target = RunWriter(paths)
     write_parts(target, 1, 4)
-    deleted = []
+    deleted: list[Path] = []
 
     class Killed(BaseException):
         pass
@@ -332,11 +358,12 @@ def test_a_kill_during_compaction_loses_and_doubles_nothing(tmp_path, monkeypatc
     assert len(names(paths.trajectories)) == (4 if moment == "before the rename" else 1)
 
 
+@pytest.mark.usefixtures("eager")
 def test_readers_see_every_row_once_while_parts_are_merged(tmp_path):
     paths = make_run(tmp_path)
     target = RunWriter(paths)
     write_parts(target, 1, 4)
-    done = []
+    done: list[bool] = []
 
     def read() -> int:
         reads = 0
@@ -357,6 +384,49 @@ def test_readers_see_every_row_once_while_parts_are_merged(tmp_path):
         finally:
             done.append(True)
         assert reader.result(timeout=60) >= 3
+
+
+WRITE_ON = """
+import json
+import sys
+from pathlib import Path
+from tests.store_records import make_trajectory
+from workbench.store import parts
+from workbench.store.layout import RunPaths
+from workbench.store.writer import RunLock, RunWriter
+parts._MANY = 3
+paths = RunPaths(Path(sys.argv[1]))
+with RunLock(paths):
+    writer = RunWriter(paths)
+    position = json.loads(sys.argv[2])
+    writer.rewind(position)
+    for update in range(position.get("part", 0) + 1, 100_000):
+        writer.metrics("rl", update, {"success/rate": 0.5})
+        writer.trajectories([make_trajectory(update)])
+        print(json.dumps(writer.position()), flush=True)
+        writer.compact()
+        writer.beat("rl", update, 100_000)
+"""
+
+
+def test_a_run_killed_at_any_moment_opens_and_goes_on(tmp_path):
+    paths = make_run(tmp_path)
+    position: dict[str, int] = {}
+    for kill in range(4):
+        command = [sys.executable, "-c", WRITE_ON, str(paths.folder), json.dumps(position)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+        assert child.stdout is not None
+        for _ in range(5):
+            position = json.loads(child.stdout.readline())
+        time.sleep(0.003 * kill)
+        child.kill()
+        child.communicate()
+        reached = position["part"]
+        assert ids(Run(paths))[:reached] == [f"rl-000000-{number:04d}" for number in range(1, reached + 1)]
+        assert Run(paths).trajectories()["turns"].eq(3).all()
+        assert list(Run(paths).metrics()["update"])[:reached] == list(range(1, reached + 1))
+    RunWriter(paths).rewind(position)
+    assert len(ids(Run(paths))) == position["part"] == 20 == len(read_lines(paths.metrics))
 
 
 # Status, stop, attempts, lock ------------------------------------------------------------------------------------
@@ -383,7 +453,7 @@ def test_status_keeps_progress_and_forgets_errors(tmp_path):
 
 def test_heartbeats_are_throttled(tmp_path, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(writer.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     paths = make_run(tmp_path)
     target = RunWriter(paths)
     target.status("running")

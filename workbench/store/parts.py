@@ -29,8 +29,10 @@ _REPEATED = [
 ]
 _MERGED_ROWS = 250_000
 """A merged part of so many rows is left as it is."""
-_WORTH = 4
-"""A part this many times larger than all that follow it is not merged again: so each row is rewritten few times."""
+_MANY = 8
+"""Fewer parts than this are not merged."""
+_SHARE = 0.5
+"""A part with more than this share of the rows of all that follow it waits: so each row is rewritten few times."""
 
 
 class Part(NamedTuple):
@@ -112,10 +114,10 @@ def merge_parts(folder: Path, before: int | None) -> None:
 
 def _merge(folder: Path, batch: Sequence[Part], rows: Sequence[int]) -> None:
     start = 0
-    while len(batch) - start > 1 and rows[start] > _WORTH * sum(rows[start + 1 :]):
+    while start < len(batch) and rows[start] > _SHARE * sum(rows[start + 1 :]):
         start += 1
     batch = batch[start:]
-    if len(batch) > 1:
+    if len(batch) >= _MANY:
         counts = [count for part in batch for count in _rows_per_part(part)]
         table = pa.concat_tables([pq.read_table(part.path) for part in batch])
         _write_merged(folder, table, counts)

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import workbench
 from workbench.store.files import now
 
-_PACKAGES = ("torch", "transformers", "peft", "trl", "gymnasium", "numpy")
+_PACKAGES = {"workbench": "text-agent-workbench"} | {name: name for name in ("torch", "transformers", "peft", "trl", "gymnasium", "numpy")}
 _SECRET_NAME = re.compile(r"(?i)(token|api[_-]?key|secret|passw(or)?d|credentials?)$")
 _SECRET_VALUE = re.compile(r"\b(hf_|sk-|gh[a-z]_)[A-Za-z0-9_-]{8,}|(?<=://)[^/\s@]+(?=@)")
 _HIDDEN = "***"
@@ -22,7 +21,7 @@ def provenance() -> dict[str, Any]:
     """``started_at``, ``git_commit``, ``packages``, ``python`` and ``command`` of this process."""
     return {
         "started_at": now(),
-        "git_commit": _git_commit(Path(workbench.__file__).parent.parent),
+        "git_commit": _git_commit(Path(__file__).parents[2]),
         "packages": _versions(),
         "python": platform.python_version(),
         "command": without_secrets([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -45,10 +44,10 @@ def without_secrets(arguments: Sequence[str]) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"workbench": workbench.__version__}
-    for package in _PACKAGES:
+    versions = {}
+    for package, distribution in _PACKAGES.items():
         try:
-            versions[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
