@@ -29,7 +29,7 @@ def shown(page: str, **parameters: str) -> AppTest:
 
 def words(test: AppTest) -> str:
     """All text on the page, as it was handed to Streamlit."""
-    kinds = (test.text, test.code, test.markdown, test.caption, test.info, test.get("html"))
+    kinds = (test.text, test.code, test.markdown, test.caption, test.info, test.html)
     return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in kind)
 
 

@@ -118,6 +118,7 @@ def test_a_live_run_has_a_stop_button_that_writes_the_stop_file(root):
     test = shown("run", run=paths.run_id)
     assert "▶ running" in words(test)
     assert "▸ rl" in words(test)
+    assert [metric.value for metric in test.metric if metric.label == "Online updates"] == ["6 / 30"]
     assert not paths.stop.exists()
     test.button(key="stop").click().run()
     assert not test.exception

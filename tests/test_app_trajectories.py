@@ -104,7 +104,7 @@ def test_a_run_without_trajectories_says_so(tmp_path):
 def test_text_of_a_model_is_shown_literally(tmp_path):
     paths = make_run(tmp_path, updates=1, reflection=ATTACK)
     test = shown("trajectories", run=paths.run_id)
-    bodies = [element.value for element in test.get("html")]
+    bodies = [element.value for element in test.html]
     assert any("&lt;script&gt;alert(1)&lt;/script&gt; ![x](http" in body for body in bodies)
     assert all("<script" not in body and "<img" not in body for body in bodies)
     for element in (*test.markdown, *test.caption, *test.subheader, *test.title):

@@ -5,6 +5,8 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from numbers import Real
+from typing import Any
 
 import streamlit as st
 
@@ -61,9 +63,9 @@ def escaped(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def is_number(value: object) -> bool:
-    """True for a finite number: values from a file may be missing or of any type."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """True for a finite number, numpy's included: values from a file may be missing or of any type."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def percent(rate: float | None) -> str:

@@ -15,7 +15,7 @@ from workbench.store.layout import RunPaths
 from workbench.store.reader import RunSummary
 from workbench.store.status import LIVE
 
-_REFRESH_SECONDS = 3
+_REFRESH_SECONDS = 4
 _PACE_UPDATES = 10
 """Time left is judged by the pace of so many updates."""
 

@@ -1,7 +1,7 @@
 """Figures of a run: pure functions from the run's tables to Plotly figures."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -154,14 +154,15 @@ def _figure(title: str, unit: str, bands: Sequence[Band], *, x_title: str = "upd
         xaxis={"title": x_title, "zeroline": False},
         yaxis={"title": unit},
     )
-    for band in bands:
-        figure.add_vrect(
-            x0=band.first - 0.5,
-            x1=band.last + 0.5,
-            fillcolor=see_through(series_colour(band.place), 0.09),
-            line_width=0,
-            layer="below",
-            annotation={"text": escaped(band.stage), "font": {"size": 11}, "opacity": 0.75, "y": 1, "yanchor": "bottom", "xanchor": "left"},
-            annotation_position="top left",
-        )
-    return figure
+    # All at once: add_vrect goes over the whole layout again for each.
+    return figure.update_layout(shapes=[_ground(band) for band in bands], annotations=[_band_name(band) for band in bands])
+
+
+def _ground(band: Band) -> dict[str, Any]:
+    place = {"type": "rect", "x0": band.first - 0.5, "x1": band.last + 0.5, "yref": "paper", "y0": 0, "y1": 1}
+    return {**place, "fillcolor": see_through(series_colour(band.place), 0.09), "line": {"width": 0}, "layer": "below"}
+
+
+def _band_name(band: Band) -> dict[str, Any]:
+    place = {"x": band.first - 0.5, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "bottom"}
+    return {**place, "text": escaped(band.stage), "font": {"size": 11}, "opacity": 0.75, "showarrow": False}

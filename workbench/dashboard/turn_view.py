@@ -49,7 +49,7 @@ def _heading(trajectory: Trajectory) -> None:
         else:
             st.badge("✗ no success", color="red")
         st.text(f"{trajectory.trajectory_id}   ·   stage {trajectory.stage}   ·   task {trajectory.task}")
-        st.text(f"reward {trajectory.total_reward:.2f} in {len(trajectory.turns)} turns")
+        st.text(f"reward {trajectory.total_reward:.2f} in {len(trajectory.turns)} turn{'' if len(trajectory.turns) == 1 else 's'}")
 
 
 def _steps(count: int, index: int) -> None:
