@@ -6,6 +6,8 @@ from pathlib import Path
 from workbench.config import RunConfig
 from workbench.records import Reflection, Trajectory, Turn
 from workbench.store.layout import RunPaths, create_run
+from workbench.store.reader import Run
+from workbench.store.writer import RunWriter
 
 COMMANDS = ("south", "north", "pickup")
 
@@ -53,3 +55,20 @@ def make_trajectory(
 def make_run(root: Path, preset: str = "taxi-smoke", *, state: str = "queued") -> RunPaths:
     """An empty run."""
     return create_run(root, RunConfig(preset=preset, seed=3), state=state)
+
+
+def names(folder: Path) -> list[str]:
+    """What a folder holds, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def ids(run: Run) -> list[str]:
+    """Ids of the trajectories of a run, in the order of writing."""
+    return list(run.trajectories()["trajectory_id"])[::-1]
+
+
+def write_parts(target: RunWriter, first: int, last: int) -> None:
+    """Write trajectories ``first`` to ``last``, each as a part of its own."""
+    for number in range(first, last + 1):
+        target.trajectories([make_trajectory(number)])
+        target.flush()
