@@ -65,7 +65,7 @@ def escaped(text: str) -> str:
 
 def is_number(value: Any) -> bool:
     """True for a finite number, numpy's included: values from a file may be missing or of any type."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def percent(rate: float | None) -> str:

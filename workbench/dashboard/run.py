@@ -134,7 +134,11 @@ def _numbers(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> Non
     interval = rate_words(summary.success_rate, summary.low, summary.high).removeprefix(percent(summary.success_rate)).strip()
     shown = [
         ("Success", percent(summary.success_rate), f"95 % interval {interval}" if interval else None),
-        ("Left in this phase" if left is not None else "Took", duration(left) if left is not None else _time_taken(started, until), None),
+        (
+            "Running for" if summary.state in LIVE else "Took",
+            _time_taken(started, until),
+            f"{duration(left)} left in this phase" if left else None,
+        ),
         ("Online updates", _online_updates(paths, metrics), None),
         ("Seed", str(summary.seed) if isinstance(summary.seed, int) else UNKNOWN, None),
     ]
