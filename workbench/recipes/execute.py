@@ -101,21 +101,21 @@ def execute(paths: RunPaths, *, queue: bool, show_progress: bool) -> dict[str, A
 
 def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: bool) -> dict[str, Any]:
     try:
-        with _signals_stop(paths), DeviceLease(paths.folder.parent, _device_name(paths)) as lease:
+        device = _device_name(paths)
+        with _signals_stop(paths), DeviceLease(paths.folder.parent, device) as lease:
             if queue:
-                writer.status("queued")
-                log.info("waiting for the device")
-                if not lease.acquire(wait=True, should_give_up=lambda: writer.beat() or writer.stop_requested()):
-                    raise RunStopped("queued", 0)
+                _wait_for_device(writer, lease)
+                alone = True
             else:
-                lease.acquire(wait=False, should_give_up=lambda: True)
-            writer.clear_stop()
-            writer.status("running", device=_device_name(paths))
+                writer.clear_stop()
+                alone = lease.acquire(wait=False, should_give_up=lambda: True)
+            writer.status("running", device=device)
             log.info("running")
-            session = open_session(paths, show_progress=show_progress)
+            # Two processes with all threads each slow one another many times over: who comes second takes one.
+            session = open_session(paths, writer, threads=None if alone else 1, show_progress=show_progress)
             result = reflect_rl.run(session)
-            session.writer.compact()
-            session.writer.status("finished")
+            writer.compact()
+            writer.status("finished")
             log.info("finished %s", json.dumps(result))
             return result
     except RunStopped as stopped:
@@ -133,6 +133,18 @@ def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: 
         log.exception("the run broke")
         _note_failure(writer, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}")
         raise
+
+
+def _wait_for_device(writer: RunWriter, lease: DeviceLease) -> None:
+    writer.status("queued")
+    log.info("waiting for the device")
+
+    def stop_requested() -> bool:
+        writer.beat()
+        return writer.stop_requested()
+
+    if not lease.acquire(wait=True, should_give_up=stop_requested) or writer.stop_requested():
+        raise RunStopped("queued", 0)
 
 
 def _note_failure(writer: RunWriter, message: str) -> None:

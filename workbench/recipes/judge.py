@@ -20,7 +20,7 @@ def evaluate_run(paths: RunPaths, *, count: int | None, seed: int | None, stage:
     Raises:
         WorkbenchError: The run has no players yet, or a setting is unknown.
     """
-    session = open_session(paths, show_progress=False)
+    session = open_session(paths)
     if session.weights("policy") is None:
         raise ConfigError(f"run {paths.run_id} has no checkpoint of its policy yet; `workbench resume {paths.run_id}` makes one")
     return _evaluate(session, count, seed, stage, split)
@@ -37,7 +37,7 @@ def evaluate_model(
     config = apply_overrides(preset, [f"policy.model={model}", "reflection.kind=none", "phases=[evaluate]"])
     preflight(config)
     with TemporaryDirectory() as scratch:
-        return _evaluate(open_session(create_run(Path(scratch), config), show_progress=False), count, seed, stage, split)
+        return _evaluate(open_session(create_run(Path(scratch), config)), count, seed, stage, split)
 
 
 def _evaluate(session: Session, count: int | None, seed: int | None, stage: str | None, split: str | None) -> dict[str, Any]:

@@ -155,6 +155,8 @@ class OnlineLoop:
             optimizer=self.optimizer,
             keep=self.config.rl.save_total_limit,
         )
+        # Many small parts are slow to read; an older checkpoint can still rewind into a merged one.
+        self.writer.compact(before=state["store"]["part"])
 
     def _evaluate(self, metrics: dict[str, float]) -> Evaluation:
         started = time.perf_counter()
