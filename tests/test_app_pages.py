@@ -168,6 +168,20 @@ def test_files_that_end_in_the_middle_leave_the_rest_readable(finished):
     assert "trajectories" in words(shown("trajectories", run=finished.run_id))
 
 
+def test_lines_with_values_of_another_kind_raise_nothing(finished):
+    odd = {"phase": "rl", "update": "four", "success/rate": [1], "reward/mean": "much", "curriculum/stage": 1e400, "loss/sft": None}
+    with finished.metrics.open("a") as file:
+        file.write(json.dumps(odd) + "\n" + json.dumps({**odd, "phase": 7, "update": 10**40, "<b>": {"a": 1}}) + "\n")
+    with finished.evaluations.open("a") as file:
+        file.write(json.dumps({"phase": [], "update": {}, "success_rate": "all", "low": True, "high": 1, "stage": {"x": [1]}}) + "\n")
+    with finished.events.open("a") as file:
+        file.write(json.dumps({"kind": 5, "message": ["a", {"b": 1}], "update": "x"}) + "\n")
+    finished.config.write_text("phases: 5\nrl: [1]\nenv: x\ncurriculum: {stages: 3}\n")
+    test = shown("run", run=finished.run_id)
+    assert "This run cannot be shown" not in words(test)
+    assert len(test.get("plotly_chart")) == 7
+
+
 @pytest.mark.parametrize("page", ["run", "trajectories"])
 @pytest.mark.parametrize("name", ["../../etc", "/etc", "..", "a" * 5000, "nul\0", "![x](http://127.0.0.1/x)"])
 def test_addresses_are_not_trusted(finished, page, name):

@@ -3,9 +3,11 @@
 Source data is cached, keyed on path, size and time of change; filtering and drawing happen outside.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -78,7 +80,7 @@ def metrics(paths: RunPaths) -> pd.DataFrame:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _metrics(folder: str, changed: Stamp) -> pd.DataFrame:
-    return Run(RunPaths(Path(folder))).metrics()
+    return _numeric(Run(RunPaths(Path(folder))).metrics(), words=("phase", "time"))
 
 
 def evaluations(paths: RunPaths) -> pd.DataFrame:
@@ -88,7 +90,14 @@ def evaluations(paths: RunPaths) -> pd.DataFrame:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _evaluations(folder: str, changed: Stamp) -> pd.DataFrame:
-    return Run(RunPaths(Path(folder))).evaluations()
+    return _numeric(Run(RunPaths(Path(folder))).evaluations(), words=("phase", "time", "stage", "split"))
+
+
+def _numeric(frame: pd.DataFrame, *, words: Sequence[str]) -> pd.DataFrame:
+    """``frame`` with finite numbers or NaN in every column but ``words``: a line may hold anything, and figures calculate."""
+    numbers = frame.drop(columns=[name for name in words if name in frame])
+    finite = numbers.apply(pd.to_numeric, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+    return frame.assign(**{str(name): finite[name] for name in finite})
 
 
 def events(paths: RunPaths) -> pd.DataFrame:

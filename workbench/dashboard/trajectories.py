@@ -31,6 +31,7 @@ def page() -> None:
     except (WorkbenchError, OSError) as error:
         problem("This run cannot be shown", str(error), hint="Choose another run above. Nothing in the folder was changed.")
         return
+    links.link("run", "Curves and state of this run", icon=":material/monitoring:", run=paths.run_id)
     _table(found)
     wanted = links.parameter("trajectory") or (str(found["trajectory_id"].iloc[0]) if len(found) else "")
     if wanted:
