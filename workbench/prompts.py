@@ -34,14 +34,14 @@ class Tokenizer(Protocol):
     bos_token_id: int | None
     unk_token_id: int | None
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+    def encode(self, text: str, *, add_special_tokens: bool, split_special_tokens: bool = ...) -> list[int]:
         """Token ids of ``text``."""
 
-    def decode(self, token_ids: list[int]) -> str:
+    def decode(self, token_ids: list[int]) -> str | list[str]:
         """Text of ``token_ids``."""
 
-    def convert_tokens_to_ids(self, tokens: str) -> int | None:
-        """Id of one vocabulary entry."""
+    def convert_tokens_to_ids(self, tokens: str) -> int | list[int] | None:
+        """Id of one vocabulary entry; None, or the unknown token's, when there is none."""
 
 
 class Label(NamedTuple):
@@ -76,9 +76,9 @@ def single_token_labels(tokenizer: Tokenizer) -> list[Label]:
     for text in label_candidates():
         ids = tokenizer.encode(text, add_special_tokens=False)
         entry = ids[0] if len(ids) == 1 else tokenizer.convert_tokens_to_ids(text)
-        if entry is None or entry == tokenizer.unk_token_id or entry in taken:
+        if not isinstance(entry, int) or entry == tokenizer.unk_token_id or entry in taken:
             continue
-        if tokenizer.decode([entry]).strip() == text:
+        if str(tokenizer.decode([entry])).strip() == text:
             labels.append(Label(text, entry))
             taken.add(entry)
     return labels
@@ -103,17 +103,19 @@ def suggested_command(reflection: str, commands: Sequence[str]) -> str | None:
 
     The last one counts because a reflection describes before it advises ("the wall is north, so go west").
     """
-    text = "".join(char if char.isalnum() else " " for char in reflection.lower()).split()
-    joined = f" {' '.join(text)} "
-    best, best_place = None, -1
+    text = f" {_words(reflection)} "
+    best: tuple[int, int, str] | None = None
     for command in commands:
-        words = "".join(char if char.isalnum() else " " for char in command.lower()).split()
-        place = joined.rfind(f" {' '.join(words)} ")
-        # At equal ends the longer command wins: "pick up key" over "key" is decided by where it ends.
-        end = place + len(" ".join(words)) if place >= 0 else -1
-        if place >= 0 and (end, len(words)) > (best_place, len((best or "").split())):
-            best, best_place = command, end
-    return best
+        words = _words(command)
+        place = text.rfind(f" {words} ") if words else -1
+        # At equal ends the longer command wins: it says "pick up the key", not "key".
+        if place >= 0 and (best is None or (place + len(words), len(words)) > best[:2]):
+            best = (place + len(words), len(words), command)
+    return best[2] if best else None
+
+
+def _words(text: str) -> str:
+    return " ".join("".join(char if char.isalnum() else " " for char in text.lower()).split())
 
 
 def cut_at_marker(text: str) -> str:
@@ -163,7 +165,8 @@ class PromptBuilder:
         return self._fit(self._head(task_statement), observation, tail)
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        # Special tokens spelled out in an observation or a reflection are words like any other.
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
     def _start_ids(self) -> tuple[int, ...]:
         # Models trained with a begin-of-text token expect it; a tokenizer says so by adding it itself.
@@ -182,7 +185,7 @@ class PromptBuilder:
             return Prompt((*head, *body, *tail), was_cut=False)
         if room < 1:
             raise PromptError(
-                f"the prompt needs {len(head) + len(tail)} tokens without its observation, but the model's context leaves {self.max_tokens}; "
+                f"the prompt needs {len(head) + len(tail)} tokens without its observation, but there is room for {self.max_tokens}; "
                 "use a model with a longer context, shorter reflections or fewer commands"
             )
         return Prompt((*head, *body[-room:], *tail), was_cut=True)

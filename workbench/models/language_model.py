@@ -53,7 +53,9 @@ class LanguageModel:
         self.name = name
         base = model.get_base_model() if isinstance(model, PeftModel) else model
         self._takes_positions = "position_ids" in inspect.signature(base.forward).parameters
-        self.context = context_length(base.config)
+        config: Any = base.config
+        self.context = context_length(config)
+        self.vocabulary = int(config.vocab_size)
         self.pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
 
     @property

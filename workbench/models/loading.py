@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from peft.utils import load_peft_weights, set_peft_model_state_dict
+from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -27,7 +27,9 @@ from transformers import (
 
 from workbench.config import DeviceConfig, PolicyConfig, RunConfig, TinyConfig
 from workbench.errors import DeviceError, ModelError
+from workbench.models.adapters import load_adapter, save_adapter, with_adapter
 from workbench.models.language_model import LanguageModel, context_length
+from workbench.models.sources import locate, readable
 from workbench.seeding import derived_seed
 
 POLICY, REFLECTION = "policy", "reflection"
@@ -120,10 +122,14 @@ def load_base(
     elif settings.load_in_4bit:
         extra["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_type="nf4")
     tokenizer = load_tokenizer(name)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(_source(name), dtype=dtype, use_safetensors=True, device_map={"": device}, **extra)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise _unloadable(name, error) from None
+    source = locate(name)
+    with readable(name):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source.path, dtype=dtype, use_safetensors=True, device_map={"": device}, output_loading_info=True, **source.options, **extra
+        )
+    model, report = loaded
+    if report["missing_keys"]:
+        raise ModelError(f"{name}: its weights lack {min(report['missing_keys'])}, so it is no complete language model; use another model")
     return model, tokenizer
 
 
@@ -133,11 +139,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: There is no such model, or no way to reach it.
     """
-    source = _source(name)
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise _unloadable(name, error) from None
+    source = locate(name)
+    with readable(name):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.path, **source.options)
     if tokenizer.eos_token_id is None:
         raise ModelError(f"{name}: its tokenizer has no end-of-text token, so reflections could not end; use another model")
     if tokenizer.pad_token_id is None:
@@ -151,56 +155,9 @@ def context_of(name: str) -> int:
     Raises:
         ModelError: There is no such model, or no way to reach it.
     """
-    try:
-        return context_length(AutoConfig.from_pretrained(_source(name)))
-    except (OSError, ValueError) as error:
-        raise _unloadable(name, error) from None
-
-
-def _source(name: str) -> str:
-    """What transformers is given: a checked folder, or the hub id."""
-    folder = Path(name).expanduser()
-    if not (name.startswith((".", "/", "~")) or folder.is_dir()):
-        return name
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{name}: this folder holds no model (no config.json); name a folder made by save_pretrained, or a hub id")
-    return str(folder)
-
-
-def _unloadable(name: str, error: Exception) -> ModelError:
-    reason = " ".join(str(error).split())[:160]
-    return ModelError(
-        f"model {name!r} cannot be loaded ({type(error).__name__}: {reason}); check the name and the network, or name a local folder"
-    )
-
-
-def _lora(settings: PolicyConfig) -> LoraConfig:
-    lora = settings.lora
-    return LoraConfig(
-        r=lora.lora_r,
-        lora_alpha=lora.lora_alpha,
-        lora_dropout=lora.lora_dropout,
-        target_modules=lora.lora_target_modules,
-        task_type="CAUSAL_LM",
-    )
-
-
-def _with_adapter(model: PreTrainedModel | PeftModel, adapter: str, settings: PolicyConfig, seed: int) -> PeftModel:
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            if isinstance(model, PeftModel):
-                model.add_adapter(adapter, _lora(settings))
-                return model
-            if settings.load_in_8bit or settings.load_in_4bit:
-                model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-            wrapped: PeftModel = get_peft_model(model, _lora(settings), adapter_name=adapter)
-            return wrapped
-    except ValueError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"policy.lora does not fit this model ({reason}); set policy.lora.lora_target_modules to its layer names"
-        ) from None
+    source = locate(name)
+    with readable(name):
+        return context_length(AutoConfig.from_pretrained(source.path, **source.options))
 
 
 def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | None) -> Players:
@@ -227,11 +184,12 @@ def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | N
                 raise ModelError(
                     "a `tiny` player needs the tokenizer that the generate phase trains; add generate to phases, or train --from a run"
                 )
-            model = build_tiny(config.policy.tiny, tiny_tokenizer, seed=seed).to(device=device, dtype=torch.float32)
+            model = build_tiny(config.policy.tiny, tiny_tokenizer, seed=seed)
+            torch.nn.Module.to(model, device=device, dtype=torch.float32)
             players[role] = LanguageModel(model.eval(), tiny_tokenizer, adapter=None, name="tiny")
             continue
         base, tokenizer = bases.get(name) or load_base(name, config.policy, device, dtype)
-        adapted = _with_adapter(base, role, config.policy, seed)
+        adapted = with_adapter(base, role, config.policy, seed)
         bases[name] = (adapted, tokenizer)
         players[role] = LanguageModel(adapted.eval(), tokenizer, adapter=role, name=name)
     return Players(players[POLICY], players.get(REFLECTION))
@@ -240,10 +198,10 @@ def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | N
 def save_player(player: LanguageModel, folder: Path, role: str) -> None:
     """Write ``folder/<role>``: a whole model, or a PEFT adapter, with the tokenizer beside it."""
     target = folder / role
-    if player.adapter is None:
-        player.model.save_pretrained(target, safe_serialization=True)
+    if isinstance(player.model, PeftModel) and player.adapter is not None:
+        save_adapter(player.model, player.adapter, os.fspath(folder))
     else:
-        player.model.save_pretrained(folder, selected_adapters=[player.adapter], safe_serialization=True)
+        player.model.save_pretrained(os.fspath(target))
     player.tokenizer.save_pretrained(target)
 
 
@@ -255,14 +213,20 @@ def load_player(player: LanguageModel, folder: Path, role: str) -> None:
     """
     source = folder / role
     try:
-        if player.adapter is None:
-            stored = AutoModelForCausalLM.from_pretrained(os.fspath(source), use_safetensors=True)
-            player.model.load_state_dict(stored.state_dict())
+        if isinstance(player.model, PeftModel) and player.adapter is not None:
+            load_adapter(player.model, player.adapter, os.fspath(source))
         else:
-            weights = load_peft_weights(os.fspath(source), device=str(player.device))
-            missing = set_peft_model_state_dict(player.model, weights, adapter_name=player.adapter)
-            if missing.unexpected_keys:
-                raise KeyError(missing.unexpected_keys[0])
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+            _load_model(player.model, os.fspath(source))
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{source}: these weights do not fit {player.name} ({reason}); name the run they came from") from None
+        raise ModelError(f"{source}: these weights do not fit {player.name} ({reason}); name the run they came from") from error
+
+
+def _load_model(model: torch.nn.Module, folder: str) -> None:
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, output_loading_info=True
+    )
+    stored, report = loaded
+    if report["missing_keys"]:
+        raise KeyError(f"{min(report['missing_keys'])} is missing")
+    model.load_state_dict(stored.state_dict())

@@ -74,7 +74,9 @@ class ModelReflection:
         eos = player.tokenizer.eos_token_id
         self._eos_ids = {int(eos)} if eos is not None else set()
         special = set(map(int, player.tokenizer.all_special_ids)) - self._eos_ids
-        self._forbidden = torch.tensor(sorted(special), dtype=torch.long, device=player.device)
+        # Embeddings are often padded to a round number: ids that the tokenizer does not know mean nothing.
+        unknown = range(len(player.tokenizer), player.vocabulary)
+        self._forbidden = torch.tensor(sorted({*special, *unknown}), dtype=torch.long, device=player.device)
 
     def reflect(self, situations: Sequence[Situation]) -> list[Reflection]:
         """Reflections in order; equal prompts of a greedy player are decoded once."""
