@@ -10,6 +10,8 @@ from workbench.errors import ConfigError, DeviceError, PromptError
 from workbench.models.loading import context_of, load_tokenizer, resolve_device
 from workbench.prompts import PromptBuilder, single_token_labels
 
+NO_LIMIT = 10**9
+
 
 def preflight(config: RunConfig) -> None:
     """Check device, precision, environment, curriculum, splits, teacher, model, labels and prompt length.
@@ -26,35 +28,56 @@ def preflight(config: RunConfig) -> None:
     tasks = split_tasks(env, config.data, seed=config.seed)
     if "evaluate" in config.phases and not tasks[env.stages[-1]][config.evaluation.split]:
         raise ConfigError(
-            f"evaluation.split={config.evaluation.split} has no start states; raise data.{config.evaluation.split}_share or use evaluation.split=all"
+            f"evaluation.split={config.evaluation.split} has no start states; "
+            f"raise data.{config.evaluation.split}_share or use evaluation.split=all"
         )
     if "generate" in config.phases or config.reflection.kind == "oracle":
         make_teacher(env)
-    for name in {config.policy.model, config.reflection.model or config.policy.model} - {"tiny"}:
-        _check_hub_model(name, config, env)
-    if config.policy.model == "tiny":
-        _check_context("tiny", config.policy.tiny.n_positions, config, needed=config.reflection.max_new_tokens + 16)
+    _check_policy(config, env)
+    reflects = config.reflection.kind in ("model", "shuffled")
+    if reflects and config.reflection.model not in (None, "tiny", config.policy.model):
+        _check_reflection(str(config.reflection.model), config, env)
 
 
-def _check_hub_model(name: str, config: RunConfig, env: TextEnv) -> None:
-    tokenizer = load_tokenizer(name)
-    context = context_of(name)
+def _check_policy(config: RunConfig, env: TextEnv) -> None:
+    name, limit = config.policy.model, config.policy.max_prompt_tokens
+    said = 0 if config.reflection.kind == "none" else config.reflection.max_new_tokens
+    if name == "tiny":  # its tokenizer is yet to be trained; no prompt is shorter than this
+        _check_length(name, said + 16, config.policy.tiny.n_positions, limit)
+        return
+    tokenizer, context = load_tokenizer(name), context_of(name)
     labels = single_token_labels(tokenizer)
     observation, info = env.reset(seed=config.seed)
-    commands = info["admissible_commands"]
+    commands, statement = info["admissible_commands"], info["task_statement"]
     if len(labels) < len(commands):
         raise PromptError(
-            f"model {name!r}: its tokenizer has {len(labels)} single-token labels but a state of {env.name} has {len(commands)} commands; use another model"
+            f"model {name!r}: its tokenizer has {len(labels)} single-token labels but a state of {env.name} has {len(commands)} commands; "
+            "use another model"
         )
-    builder = PromptBuilder(tokenizer, 10**9)
-    longest = builder.policy(info["task_statement"], observation, (), commands, labels[: len(commands)])
-    _check_context(name, context, config, needed=len(longest.token_ids) + config.reflection.max_new_tokens)
+    builder, chosen = PromptBuilder(tokenizer, NO_LIMIT), labels[: len(commands)]
+    thought = None if config.reflection.kind == "none" else ()
+    whole, bare = (len(builder.policy(statement, text, thought, commands, chosen).token_ids) for text in (observation, ""))
+    _check_length(name, whole + said + 1, context, None)
+    _check_length(name, bare + said, context, limit)
 
 
-def _check_context(name: str, context: int, config: RunConfig, *, needed: int) -> None:
-    limit = min(context, config.policy.max_prompt_tokens or context)
-    if needed > limit:
+def _check_reflection(name: str, config: RunConfig, env: TextEnv) -> None:
+    builder = PromptBuilder(load_tokenizer(name), NO_LIMIT)
+    observation, info = env.reset(seed=config.seed)
+    whole = len(builder.reflection(info["task_statement"], observation).token_ids)
+    _check_length(name, whole + config.reflection.max_new_tokens, context_of(name), None)
+
+
+def _check_length(name: str, needed: int, context: int, limit: int | None) -> None:
+    """Against the context a whole prompt is measured; ``policy.max_prompt_tokens`` asks for observations to be shortened."""
+    advice = "a smaller reflection.max_new_tokens"
+    if needed > context:
         raise PromptError(
-            f"model {name!r}: a prompt with its reflection needs up to {needed} tokens, but its context (or policy.max_prompt_tokens) is {limit}; "
-            "use a model with a longer context or a smaller reflection.max_new_tokens"
+            f"model {name!r}: a prompt with its reflection needs up to {needed} tokens, but its context is {context}; "
+            f"use a model with a longer context or {advice}"
+        )
+    if limit is not None and needed > limit:
+        raise PromptError(
+            f"model {name!r}: a prompt needs {needed} tokens besides its observation, "
+            f"but policy.max_prompt_tokens is {limit}; raise it or use {advice}"
         )

@@ -47,7 +47,8 @@ def save_checkpoint(
     """
     target = folder / f"{step:06d}"
     part = folder / f".{target.name}.part"
-    shutil.rmtree(part, ignore_errors=True)
+    for left in folder.glob(".[0-9]*"):  # by a process that was killed while it wrote or deleted
+        shutil.rmtree(left, ignore_errors=True)
     part.mkdir(parents=True)
     for role, player in players.items():
         save_player(player, part, role)
@@ -63,7 +64,8 @@ def save_checkpoint(
     for path in part.rglob("*"):
         if path.is_file():
             _sync(path)
-    shutil.rmtree(target, ignore_errors=True)
+    if target.exists():
+        remove_checkpoint(target)
     os.replace(part, target)
     _sync(folder)
     if keep is not None:
@@ -99,8 +101,6 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
                 raise CheckpointError(_damaged(checkpoint, f"{name} is not what was written"))
         state: dict[str, Any] = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError, AttributeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
         raise CheckpointError(_damaged(checkpoint, str(error).splitlines()[0])) from None
     return state
 
@@ -118,7 +118,7 @@ def load_optimizer(checkpoint: Path, state: Mapping[str, Any], optimizer: torch.
 
 def remove_checkpoint(checkpoint: Path) -> None:
     """Delete a checkpoint so that a kill half-way leaves no incomplete one behind."""
-    doomed = checkpoint.with_name(f".{checkpoint.name}.part")
+    doomed = checkpoint.with_name(f".{checkpoint.name}.doomed")
     shutil.rmtree(doomed, ignore_errors=True)
     os.replace(checkpoint, doomed)
     shutil.rmtree(doomed, ignore_errors=True)
