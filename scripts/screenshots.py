@@ -18,7 +18,10 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 _STARTS_WITHIN_SECONDS = 60
-_WIDTH, _HEIGHT = 1280, 1500
+_SETTLES_WITHIN_MILLISECONDS = 2000
+_WIDTH, _HEIGHT, _TALLEST = 1280, 900, 4000
+# Figures come after the page's script has ended; until then each has a grey bar in its place.
+_DRAWN = "!document.querySelector('[data-testid=stSkeleton]')"
 
 
 @contextmanager
@@ -67,7 +70,10 @@ def take(address: str, pages: dict[str, str], out: Path, *, chromium: str, schem
             view = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme=scheme)
             view.goto(f"{address}/{path}")
             view.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=_STARTS_WITHIN_SECONDS * 1000)
-            view.wait_for_timeout(2500)  # figures are drawn after the script has ended
+            view.wait_for_function(_DRAWN, timeout=_STARTS_WITHIN_SECONDS * 1000)
+            height = int(view.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight"))
+            view.set_viewport_size({"width": _WIDTH, "height": min(height, _TALLEST)})
+            view.wait_for_timeout(_SETTLES_WITHIN_MILLISECONDS)
             written.append(out / f"{name}-{scheme}.png")
             view.screenshot(path=written[-1])
             view.close()

@@ -75,7 +75,7 @@ def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
         if events.empty:
             st.caption("None yet: stage changes, checkpoints and warnings are listed here.")
         else:
-            order, columns = ["time", "kind", "message", "update"], {"time": _time_column()}
+            order, columns = ["time", "kind", "message"], {"time": _time_column()}
             shown = events.iloc[::-1]
             st.dataframe(
                 shown, hide_index=True, key="events", height=min(300, 38 + 35 * len(shown)), column_order=order, column_config=columns

@@ -31,7 +31,6 @@ def page() -> None:
     except (WorkbenchError, OSError) as error:
         problem("This run cannot be shown", str(error), hint="Choose another run above. Nothing in the folder was changed.")
         return
-    links.link("run", "Curves and state of this run", icon=":material/monitoring:", run=paths.run_id)
     _table(found)
     wanted = links.parameter("trajectory") or (str(found["trajectory_id"].iloc[0]) if len(found) else "")
     if wanted:
@@ -85,12 +84,18 @@ def _filtered(paths: RunPaths) -> pd.DataFrame:
         disagree=disagree,
         limit=_MOST_ROWS,
     )
-    if everything.empty:
-        st.info("This run has recorded no trajectory yet.", icon=":material/hourglass_empty:")
-    else:
-        cut = f"; the first {_MOST_ROWS:,} are listed" if len(found) == _MOST_ROWS else ""
-        st.caption(f"{len(found):,} of {len(everything):,} trajectories{cut}." if not cut else f"{len(everything):,} trajectories{cut}.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(_count(len(found), len(everything)), width="content")
+        links.link("run", "Curves and state of this run", icon=":material/monitoring:", run=paths.run_id)
     return found
+
+
+def _count(found: int, all_of_run: int) -> str:
+    if not all_of_run:
+        return "This run has recorded no trajectory yet."
+    if found == _MOST_ROWS:
+        return f"{all_of_run:,} trajectories; the latest {_MOST_ROWS:,} that pass are listed."
+    return f"{found:,} of {all_of_run:,} trajectories."
 
 
 def _values(frame: pd.DataFrame, column: str) -> list[str]:

@@ -123,8 +123,8 @@ def _draw_arrow(figure: go.Figure, taxi: Place, step: tuple[float, float]) -> No
 
 def probability_figure(turn: Turn) -> go.Figure:
     """The policy's probability of every admissible command; the chosen one in another colour, advice marked by symbols."""
-    names = [escaped(command) for command in turn.admissible_commands]
     chosen = [command == turn.command for command in turn.admissible_commands]
+    names = [f"<b>{escaped(name)}</b>" if own else escaped(name) for name, own in zip(turn.admissible_commands, chosen, strict=True)]
     figure = go.Figure()
     for is_chosen, name, colour in ((True, "chosen", BLUE), (False, "not chosen", see_through(GREY, 0.55))):
         rows = [row for row, own in enumerate(chosen) if own == is_chosen]

@@ -133,7 +133,7 @@ def _thought(turn: Turn) -> None:
         )
         return
     st.plotly_chart(probability_figure(turn), key="probability_figure", config={"displayModeBar": False})
-    st.caption(":blue[■] chosen   :orange[◆] suggested by the reflection   :violet[★] the oracle's")
+    st.caption(":blue[■] **chosen** · :orange[◆] suggested by the reflection · :violet[★] the oracle's")
 
 
 def _facts(trajectory: Trajectory, turn: Turn) -> None:
