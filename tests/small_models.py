@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, decoders, models, pre_tokenizers, processors, trainers
@@ -49,7 +50,7 @@ def byte_level_tokenizer(texts: Iterable[str] = (WORDS,), *, vocab_size: int = 4
 
 
 def word_start_tokenizer(texts: Iterable[str] = (WORDS,)) -> PreTrainedTokenizerFast:
-    """As Llama's and Mistral's: word starts are marked, digits stand alone, a begin-of-text token comes first; a lone ``0`` is two tokens."""
+    """As Llama's and Mistral's: word starts are marked, digits stand alone (so ``0`` is two tokens), begin-of-text is added."""
     raw = RawTokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
     raw.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -108,7 +109,7 @@ def small_config(architecture: str, vocab_size: int, *, sliding_window: int | No
             bos_token_id=0,
             eos_token_id=0,
         )
-    common = {
+    common: dict[str, Any] = {
         "vocab_size": vocab_size,
         "hidden_size": 32,
         "intermediate_size": 48,
@@ -130,7 +131,8 @@ def small_model(architecture: str, vocab_size: int, *, seed: int = 0, sliding_wi
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(small_config(architecture, vocab_size, sliding_window=sliding_window))
-    return model.eval()
+    model.eval()
+    return model
 
 
 def small_player(architecture: str, *, seed: int = 0, sliding_window: int | None = None) -> LanguageModel:

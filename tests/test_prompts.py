@@ -23,7 +23,7 @@ from workbench.prompts import (
     suggested_command,
 )
 from workbench.records import Reflection
-from workbench.rollout.play import Assignment, Rules, script
+from workbench.rollout.play import Assignment, Rules, Situation, script
 from workbench.seeding import generator
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -169,6 +169,7 @@ def test_warm_up_and_rollout_see_the_same_ids(tokenizer, taxi, reflects):
     playing = script(make_env("taxi"), Assignment("t", "rl", 0, TASK, "full", seed=7), rules)
     question = next(playing)
     if reflects:
+        assert isinstance(question, Situation)
         said = builder.encode(THOUGHT)
         asked = builder.reflection(question.task_statement, question.observation)
         row = reflection_row(example(taxi), builder, tokenizer.eos_token_id, max_new_tokens=100)
