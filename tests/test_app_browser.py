@@ -41,9 +41,12 @@ def test_keys_turn_the_pages_text_stays_text_and_nothing_is_fetched_from_elsewhe
     page.goto(f"{address}/trajectories?run={run}&trajectory=rl-000002-0001&turn=0")
     page.get_by_text("Turn 0: the world").wait_for(timeout=60_000)
     page.get_by_text("<script>alert(1)</script>").wait_for(timeout=20_000)
+    page.get_by_role("button", name="Next").wait_for(timeout=20_000)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=20_000)
     page.keyboard.press("ArrowRight")
     page.get_by_text("Turn 1: the world").wait_for(timeout=20_000)
     assert page.url.endswith("turn=1")
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=20_000)
     page.keyboard.press("ArrowLeft")
     page.get_by_text("Turn 0: the world").wait_for(timeout=20_000)
     assert page.evaluate("document.documentElement.scrollWidth") == 1280
