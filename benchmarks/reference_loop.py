@@ -6,6 +6,9 @@ logits are computed at every position of a prompt; trajectories go in lock-step,
 successes are a second update of their own. What does not belong to that way of working is given to it for free: the same models
 trained in full (no adapters, no dropout), our environment, our prompts with their cached tokenisation, transformers' present
 ``generate`` (which keeps the logits of the last position only), a head of six rows for the policy, and no tensors kept after use.
+
+It chooses commands but carries out those that ours chose in the same turn, so that both play the very same trajectories: what a
+policy has learned, and how it reads reflections that ramble on, decides nothing here.
 """
 
 import copy
@@ -13,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ from workbench.envs.text_env import Info, TextEnv
 from workbench.models.language_model import left_padded
 from workbench.models.loading import Players
 from workbench.prompts import Label, PromptBuilder, assign_labels
+from workbench.records import Trajectory
+from workbench.seeding import derived_seed
 
 REFLECTION_TOKENS = 100
 LEARNING_RATE, WEIGHT_DECAY, MAX_GRAD_NORM = 2e-4, 0.001, 0.3
@@ -31,17 +35,9 @@ REPLAY_CAPACITY = 50
 NO_LIMIT = 1_000_000
 
 
-class Task(NamedTuple):
-    """What one trajectory is to play."""
-
-    name: str
-    stage: str
-    seed: int
-
-
 @dataclass(slots=True)
 class Sample:
-    """One turn as the update needs it."""
+    """One turn as an update needs it."""
 
     prompt: tuple[int, ...]
     label: int
@@ -59,12 +55,12 @@ class Spent:
     env: float = 0.0
     update: float = 0.0
     turns: int = 0
-    successes: int = 0
     prompt_tokens: int = 0
 
 
 @dataclass(slots=True)
 class _Game:
+    played: Trajectory
     env: TextEnv
     dice: np.random.Generator
     observation: str
@@ -74,7 +70,7 @@ class _Game:
 
 
 class ReferenceLoop:
-    """Plays and learns; copies both players, so that nothing is shared with whoever they came from.
+    """Plays again and learns; copies both players, so that nothing is shared with whoever they came from.
 
     Args:
         players: Both with rotary positions: 100 tokens of reflection exceed a tiny model's trained context.
@@ -108,10 +104,10 @@ class ReferenceLoop:
         self.dice = np.random.default_rng(seed)
         torch.manual_seed(seed)
 
-    def iterate(self, tasks: Sequence[Task]) -> Spent:
-        """Play every task in lock-step, learn from all turns, then from replayed successes."""
+    def iterate(self, trajectories: Sequence[Trajectory]) -> Spent:
+        """Play what ``trajectories`` played in lock-step, learn from all turns, then from replayed successes."""
         spent = Spent()
-        games = [self._begin(task) for task in tasks]
+        games = [self._begin(trajectory) for trajectory in trajectories]
         while live := [game for game in games if not game.over]:
             self._turn(live, spent)
         started = time.perf_counter()
@@ -127,14 +123,13 @@ class ReferenceLoop:
         self.replay.extend(game.samples for game in games if game.info["success"])
         spent.update = time.perf_counter() - started
         spent.turns = len(samples)
-        spent.successes = sum(bool(game.info["success"]) for game in games)
         spent.prompt_tokens = sum(len(sample.prompt) for sample in samples)
         return spent
 
-    def _begin(self, task: Task) -> _Game:
+    def _begin(self, played: Trajectory) -> _Game:
         env = self.make_env()
-        observation, info = env.reset(seed=task.seed, options={"task": task.name, "stage": task.stage})
-        return _Game(env, np.random.default_rng(task.seed), observation, info)
+        observation, info = env.reset(seed=derived_seed(played.seed, "env"), options={"task": played.task, "stage": played.stage})
+        return _Game(played, env, np.random.default_rng(played.seed), observation, info)
 
     def _turn(self, games: Sequence[_Game], spent: Spent) -> None:
         started = time.perf_counter()
@@ -146,10 +141,11 @@ class ReferenceLoop:
             for game, ids, own in zip(games, reflections, shuffled, strict=True)
         ]
         with torch.no_grad():
-            chosen = torch.multinomial(self._log_probs(prompts).exp(), 1)[:, 0].tolist()
+            torch.multinomial(self._log_probs(prompts).exp(), 1).tolist()
         acted = time.perf_counter()
-        for game, prompt, row, own in zip(games, prompts, chosen, shuffled, strict=True):
-            command = game.info["admissible_commands"][own.index(self.labels[row])]
+        for game, prompt, own in zip(games, prompts, shuffled, strict=True):
+            command = game.played.turns[len(game.samples)].command
+            row = self.labels.index(own[game.info["admissible_commands"].index(command)])
             game.observation, reward, terminated, truncated, game.info = game.env.step(command)
             game.over = terminated or truncated
             game.samples.append(Sample(prompt, row, reward))

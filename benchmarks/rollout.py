@@ -2,8 +2,8 @@
 
     python benchmarks/rollout.py [--threads 2] [--iterations 7] [--trajectories 64] [--run RUN]
 
-Both play the same tasks of the last stage with copies of the same tiny players: those of ``--run``, or players warmed up here as
-taxi-quickstart does before its online phase, so that trajectories have a realistic length. Three
+Both play the last stage with copies of the same tiny players: those of ``--run``, or players warmed up here as taxi-quickstart does
+before its online phase, so that trajectories have a realistic length. Three
 contestants take turns in one process: ours as shipped (frozen greedy reflection player, each prompt decoded once), ours with sampled
 reflections, and the reference (``reference_loop.py``). The first iteration of each is shown apart: ours knows no reflection by heart
 then. Prints a table and exits with code 1 when a target is missed. Meant for an idle machine.
@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from reference_loop import REFLECTION_TOKENS, ReferenceLoop, Task
+from reference_loop import REFLECTION_TOKENS, ReferenceLoop
 from work import Work, matrix_rate
 
 from workbench.config import RunConfig, apply_overrides, load_config, load_preset
@@ -70,16 +70,14 @@ class Iteration(NamedTuple):
 
 @dataclass
 class WatchedCollector(Collector):
-    """Remembers what it was asked to play and what was played."""
+    """Remembers what was played."""
 
-    assignments: Sequence[Assignment] = ()
     played: list[Trajectory] = field(default_factory=list)
 
     def collect(
         self, assignments: Sequence[Assignment], *, rules: Rules | None = None, on_done: Callable[[Trajectory], object] | None = None
     ) -> list[Trajectory]:
         """Play every assignment."""
-        self.assignments = assignments
         self.played = super().collect(assignments, rules=rules, on_done=on_done)
         return self.played
 
@@ -131,7 +129,7 @@ class Ours:
 
 
 class Theirs:
-    """The reference, told what to play."""
+    """The reference, told what was played."""
 
     def __init__(self, session: Session, *, mini_batch: int) -> None:
         players = session.players()
@@ -146,18 +144,17 @@ class Theirs:
         )
         self.work = Work(self.loop.policy, self.loop.reflection)
 
-    def iterate(self, assignments: Sequence[Assignment]) -> Iteration:
-        """Play the tasks and learn."""
-        tasks = [Task(assignment.task, assignment.stage, assignment.seed) for assignment in assignments]
+    def iterate(self, played: Sequence[Trajectory]) -> Iteration:
+        """Play again what was played, and learn."""
         self.work.clear()
         started = time.perf_counter()
-        spent = self.loop.iterate(tasks)
+        spent = self.loop.iterate(played)
         return Iteration(
             seconds=time.perf_counter() - started,
             parts={part: getattr(spent, part, 0.0) for part in PARTS},
-            trajectories=len(tasks),
+            trajectories=len(played),
             turns=spent.turns,
-            successes=spent.successes,
+            successes=sum(trajectory.success for trajectory in played),
             prompt_tokens=spent.prompt_tokens,
             reflection_tokens=spent.turns * REFLECTION_TOKENS,
             decoded_tokens=spent.turns * REFLECTION_TOKENS,
@@ -237,7 +234,7 @@ def measure(root: Path, parent: RunPaths, config: RunConfig, count: int, mini_ba
     turns: dict[str, Callable[[], Iteration]] = {
         SHIPPED: shipped.iterate,
         SAMPLED: sampled.iterate,
-        REFERENCE: lambda: reference.iterate(shipped.collector.assignments),
+        REFERENCE: lambda: reference.iterate(shipped.collector.played),
     }
     rates = []
     for number in range(count + 1):
