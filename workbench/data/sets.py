@@ -37,7 +37,11 @@ class Row(NamedTuple):
 
 
 def taught_command(example: Example, config: DataConfig) -> str:
-    """What the policy is taught to choose in this example."""
+    """What the policy is taught to choose in this example; the noise is drawn from the example's place in the data."""
+    if config.policy_label_noise:
+        dice = generator(example.trajectory, "label-noise", example.turn, example.kind)
+        if dice.random() < config.policy_label_noise:
+            return example.commands[int(dice.integers(len(example.commands)))]
     return example.oracle_command if config.policy_labels == "oracle" else example.behaviour_command
 
 

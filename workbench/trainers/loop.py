@@ -90,6 +90,8 @@ class OnlineLoop:
             RunStopped: A stop was asked for; a checkpoint has been saved.
         """
         settings = self.config.rl
+        if self.update == 0 and settings.eval_steps:
+            self._evaluate({})  # what the warm-up alone achieves
         while self.update < settings.max_steps:
             metrics = self.step()
             evaluates = bool(settings.eval_steps) and self.update % settings.eval_steps == 0
