@@ -9,11 +9,13 @@ Each stage continues from its newest checkpoint, so :func:`run` is also how a ki
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from workbench.config import Phase, RunConfig
@@ -41,6 +43,8 @@ from workbench.trainers.loop import OnlineLoop
 
 SHUFFLED_POOL = 256
 
+log = logging.getLogger("workbench")
+
 
 def run(session: Session) -> dict[str, Any]:
     """Go through every phase the configuration names, from wherever the run stands; gives its last evaluation.
@@ -63,6 +67,7 @@ def run(session: Session) -> dict[str, Any]:
         if session.writer.stop_requested():
             raise RunStopped(phase, 0)
         session.writer.event("phase", f"{phase} begins")
+        log.info("%s begins", phase)
         stages[phase]()
     found = session.newest("evaluate")
     return dict(found[1]["evaluation"]) if found else {}
@@ -124,6 +129,7 @@ def warm_up(session: Session, role: str) -> None:
 
         def on_log(step: int, metrics: dict[str, float]) -> None:
             session.writer.metrics(phase, step, metrics)
+            log.info("%s step %d of %d: loss %.3f", phase, step, settings.max_steps, metrics["loss/sft"])
             bar.set_postfix(loss=f"{metrics['loss/sft']:.3f}")
 
         def on_step(step: int) -> bool:
@@ -201,6 +207,7 @@ def fine_tune(session: Session) -> None:
     with session.bar("rl", config.rl.max_steps, loop.update, "update") as bar:
 
         def progress(done: int, metrics: dict[str, float]) -> None:
+            log.info("rl update %d of %d: success %.2f, reward %.2f", done, config.rl.max_steps, metrics["success/rate"], metrics["reward/mean"])
             bar.set_postfix(stage=loop.curriculum.stages[int(metrics["curriculum/stage"])], success=f"{metrics['success/rate']:.2f}")
             bar.update(done - bar.n)
 
@@ -212,6 +219,11 @@ def judge(session: Session) -> None:
     config = session.config
     settings, stage = config.evaluation, session.make_env().stages[-1]
     collector = make_collector(session, session.players())
+
+    def played(bar: "tqdm[Any]") -> None:
+        bar.update(1)
+        session.writer.beat("evaluate", bar.n, settings.trajectories)
+
     started = time.perf_counter()
     with session.bar("evaluate", settings.trajectories, 0, "trajectory") as bar:
         found = evaluate(
@@ -223,7 +235,7 @@ def judge(session: Session) -> None:
             temperature=settings.temperature,
             phase="evaluate",
             update=config.rl.max_steps if "rl" in config.phases else 0,
-            on_done=lambda trajectory: bar.update(1),
+            on_done=lambda trajectory: played(bar),
         )
     values = {"phase": "evaluate", "update": config.rl.max_steps, "stage": stage, "split": settings.split, **found.values()}
     session.writer.evaluation(values)
