@@ -222,7 +222,7 @@ def judge(session: Session) -> None:
 
     def played(bar: "tqdm[Any]") -> None:
         bar.update(1)
-        session.writer.beat("evaluate", bar.n, settings.trajectories)
+        session.writer.beat("evaluate", int(bar.n), settings.trajectories)
 
     started = time.perf_counter()
     with session.bar("evaluate", settings.trajectories, 0, "trajectory") as bar:
