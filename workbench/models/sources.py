@@ -38,7 +38,7 @@ def locate(name: str) -> Source:
         _find_on_hub(name)
         return Source(name, options)
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{name}: this folder holds no model (no config.json); name a folder made by save_pretrained, or a hub id")
+        raise ModelError(f"{name!r}: this folder holds no model (no config.json); name a folder made by save_pretrained, or a hub id")
     return Source(str(folder), options)
 
 
