@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tokenizers import Regex, decoders, models, pre_tokenizers, processors, trainers
@@ -19,13 +19,16 @@ from transformers import (
     Qwen2Config,
 )
 
+from workbench.config import TinyConfig
 from workbench.envs.catalog import make_env
 from workbench.models.language_model import LanguageModel
-from workbench.models.loading import load_tokenizer
+from workbench.models.loading import build_tiny, load_tokenizer
 from workbench.models.tokenizer import train_tokenizer
 from workbench.prompts import MARKERS
 
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "mistral")
+# Of every architecture one, one that attends to its last tokens only, and the library's own.
+PLAYERS = (*ARCHITECTURES, "mistral-window", "tiny-gpt2", "tiny-llama")
 CONTEXT = 512
 # Number words and letters inside words only, so that no label is a token that begins a word.
 WORDS = "The passenger is south and east so go south. A wall is in the way so drive west. pickup dropoff north x0 x1 x2 a10b"
@@ -140,6 +143,22 @@ def small_player(architecture: str, *, seed: int = 0, sliding_window: int | None
     tokenizer = tokenizer_for(architecture)
     model = small_model(architecture, len(tokenizer), seed=seed, sliding_window=sliding_window)
     return LanguageModel(model, tokenizer, adapter=None, name=architecture)
+
+
+def tiny_player(architecture: Literal["gpt2", "llama"], *, seed: int = 0) -> LanguageModel:
+    """A `tiny` player as the library builds it, with weights spread enough for outputs to differ."""
+    tokenizer = taxi_tokenizer()
+    size = TinyConfig(architecture=architecture, n_layer=2, n_embd=32, n_head=2, n_positions=CONTEXT, initializer_range=0.3)
+    return LanguageModel(build_tiny(size, tokenizer, seed=seed).eval(), tokenizer, adapter=None, name="tiny")
+
+
+def player_named(name: str) -> LanguageModel:
+    """One of ``PLAYERS``."""
+    if name == "mistral-window":
+        return small_player("mistral", sliding_window=8)
+    if name == "tiny-gpt2":
+        return tiny_player("gpt2")
+    return tiny_player("llama") if name == "tiny-llama" else small_player(name)
 
 
 def save_small(folder: Path, architecture: str, *, seed: int = 0) -> Path:

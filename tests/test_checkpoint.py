@@ -1,6 +1,5 @@
 import json
-import os
-import shutil
+import pkgutil
 
 import pytest
 import torch
@@ -77,6 +76,7 @@ def test_nothing_in_a_checkpoint_is_pickled(saved):
 
 def test_a_checkpoint_of_adapters_holds_both_players_and_nothing_pickled(tmp_path):
     players = build_players(config_for(save_small(tmp_path / "base", "llama")), None)
+    assert players.reflection is not None
     roles = {POLICY: players.policy, REFLECTION: players.reflection}
     folder = save_checkpoint(tmp_path / "sft", 1, state={}, players=roles, optimizer=optimizer_of(players.policy))
     read_state(folder)
@@ -163,12 +163,9 @@ def killed_at(monkeypatch, place, action):
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_player", counted(checkpoint.save_player))
-        patch.setattr(checkpoint, "save_file", counted(checkpoint.save_file))
-        patch.setattr(checkpoint, "_fingerprint", counted(checkpoint._fingerprint))
-        patch.setattr(checkpoint, "_sync", counted(checkpoint._sync))
-        patch.setattr(checkpoint.os, "replace", counted(os.replace))
-        patch.setattr(checkpoint.shutil, "rmtree", counted(shutil.rmtree))
+        for name in ("save_player", "save_file", "_fingerprint", "_sync", "os.replace", "shutil.rmtree"):
+            path = f"workbench.trainers.checkpoint.{name}"
+            patch.setattr(path, counted(pkgutil.resolve_name(path)))
         try:
             action()
         except Killed:

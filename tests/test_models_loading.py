@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 
 from tests.small_models import ARCHITECTURES, save_small, taxi_tokenizer
 from tests.test_models_reflection import situations
@@ -36,6 +37,12 @@ def config_for(model, *, reflection=None, seed=0, **policy):
     )
 
 
+def both(players):
+    """The policy and the reflection player, which is there."""
+    assert players.reflection is not None
+    return players.policy, players.reflection
+
+
 def probabilities(player):
     return np.exp(np.stack(Policy(player).distributions(DECISIONS)))
 
@@ -67,9 +74,8 @@ def unchanged(player, before):
 
 
 def test_both_players_share_one_base_in_memory(folder):
-    players = build_players(config_for(folder), None)
-    policy, reflection = players.policy, players.reflection
-    assert reflection is not None and policy.model is reflection.model
+    policy, reflection = both(build_players(config_for(folder), None))
+    assert policy.model is reflection.model
     assert (policy.adapter, reflection.adapter) == (POLICY, REFLECTION)
     names = [name for name, _ in policy.model.named_parameters()]
     own, other = ([name for name in names if f".{role}." in name] for role in (POLICY, REFLECTION))
@@ -81,15 +87,15 @@ def test_both_players_share_one_base_in_memory(folder):
 
 
 def test_a_fresh_adapter_changes_nothing(folder):
-    players = build_players(config_for(folder), None)
-    with players.policy.model.disable_adapter():
-        expected = probabilities(players.policy)
-    assert np.array_equal(probabilities(players.policy), expected)
+    policy = build_players(config_for(folder), None).policy
+    assert isinstance(policy.model, PeftModel)
+    with policy.model.disable_adapter():
+        expected = probabilities(policy)
+    assert np.array_equal(probabilities(policy), expected)
 
 
 def test_training_one_player_leaves_the_other_and_the_base_alone(folder):
-    players = build_players(config_for(folder), None)
-    policy, reflection = players.policy, players.reflection
+    policy, reflection = both(build_players(config_for(folder), None))
     rest = snapshot(policy, lambda name: f".{POLICY}." not in name)
     own = snapshot(policy, lambda name: f".{POLICY}." in name)
     advice, chances = said(reflection), probabilities(reflection)
@@ -134,12 +140,12 @@ def test_dropout_is_on_in_training_only(folder):
 
 def test_bases_are_apart_where_their_names_differ(tmp_path):
     one, other = save_small(tmp_path / "one", "gpt2"), save_small(tmp_path / "other", "llama", seed=1)
-    players = build_players(config_for(one, reflection=other), None)
-    assert players.policy.model is not players.reflection.model
-    assert players.policy.tokenizer.get_vocab() != players.reflection.tokenizer.get_vocab()
-    advice = said(players.reflection)
-    train(players.policy)
-    assert said(players.reflection) == advice
+    policy, reflection = both(build_players(config_for(one, reflection=other), None))
+    assert policy.model is not reflection.model
+    assert policy.tokenizer.get_vocab() != reflection.tokenizer.get_vocab()
+    advice = said(reflection)
+    train(policy)
+    assert said(reflection) == advice
 
 
 def test_nobody_reflects_where_no_model_is_asked_for(tmp_path):
@@ -155,8 +161,7 @@ def test_nobody_reflects_where_no_model_is_asked_for(tmp_path):
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
 def test_tiny_players_are_two_whole_models(tokenizer, architecture):
     tiny = {"architecture": architecture, "n_layer": 2, "n_embd": 32, "n_head": 2}
-    players = build_players(config_for("tiny", tiny=tiny), tokenizer)
-    policy, reflection = players.policy, players.reflection
+    policy, reflection = both(build_players(config_for("tiny", tiny=tiny), tokenizer))
     assert policy.model is not reflection.model
     shared = {value.data_ptr() for value in policy.model.parameters()} & {value.data_ptr() for value in reflection.model.parameters()}
     assert not shared
@@ -199,22 +204,22 @@ def test_adapters_follow_the_runs_seed(folder):
 
 
 def test_an_adapter_is_saved_and_read(folder, tmp_path):
-    players = build_players(config_for(folder), None)
-    train(players.policy)
-    train(players.reflection)
-    for role, player in ((POLICY, players.policy), (REFLECTION, players.reflection)):
+    policy, reflection = both(build_players(config_for(folder), None))
+    train(policy)
+    train(reflection)
+    for role, player in ((POLICY, policy), (REFLECTION, reflection)):
         save_player(player, tmp_path, role)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {POLICY, REFLECTION}
-    again = build_players(config_for(folder, seed=5), None)
-    assert not np.array_equal(probabilities(again.policy), probabilities(players.policy))
-    load_player(again.policy, tmp_path, POLICY)
-    assert np.array_equal(probabilities(again.policy), probabilities(players.policy))
-    assert not np.array_equal(probabilities(again.reflection), probabilities(players.reflection))
-    load_player(again.reflection, tmp_path, REFLECTION)
-    assert said(again.reflection) == said(players.reflection)
+    new_policy, new_reflection = both(build_players(config_for(folder, seed=5), None))
+    assert not np.array_equal(probabilities(new_policy), probabilities(policy))
+    load_player(new_policy, tmp_path, POLICY)
+    assert np.array_equal(probabilities(new_policy), probabilities(policy))
+    assert not np.array_equal(probabilities(new_reflection), probabilities(reflection))
+    load_player(new_reflection, tmp_path, REFLECTION)
+    assert said(new_reflection) == said(reflection)
     # The base is not copied into every checkpoint.
     size = sum(path.stat().st_size for path in (tmp_path / POLICY).glob("*.safetensors"))
-    assert size < sum(value.numel() for _, value in players.policy.trainable_parameters()) * 4 + 20_000
+    assert size < sum(value.numel() for _, value in policy.trainable_parameters()) * 4 + 20_000
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])

@@ -2,18 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from tests.small_models import ARCHITECTURES, CONTEXT, small_player
-from workbench.models.language_model import LanguageModel, context_length, left_padded
+from tests.small_models import CONTEXT, PLAYERS, player_named, small_player, tiny_player
+from workbench.models.language_model import context_length, left_padded
 from workbench.models.policy import Decision, Policy, label_tensors, length_batches
 from workbench.models.scoring import label_log_probs
 
 LENGTHS = (3, 40, 17, 40, 1, 26)
 
 
-@pytest.fixture(scope="module", params=[*ARCHITECTURES, "mistral-window"])
+@pytest.fixture(scope="module", params=PLAYERS)
 def player(request):
-    architecture, _, window = request.param.partition("-")
-    return small_player(architecture, sliding_window=8 if window else None)
+    return player_named(request.param)
 
 
 def random_prompts(player, lengths=LENGTHS):
@@ -128,6 +127,16 @@ def test_a_prompt_as_long_as_the_context_can_be_played(player):
     assert np.isfinite(Policy(player).distributions([Decision(prompt, (5, 6))])[0]).all()
 
 
-def test_a_missing_padding_token_is_replaced_by_the_end(player):
+def test_a_missing_padding_token_is_replaced_by_the_end():
+    player = small_player("llama")
     assert player.tokenizer.pad_token is None
-    assert LanguageModel(player.model, player.tokenizer, adapter=None, name="x").pad_id == player.tokenizer.eos_token_id
+    assert player.pad_id == player.tokenizer.eos_token_id
+    assert tiny_player("llama").pad_id == tiny_player("llama").tokenizer.pad_token_id
+
+
+def test_logits_of_several_last_positions_can_be_had(player):
+    prompts = random_prompts(player, (9, 9))
+    with torch.no_grad():
+        several = player.forward(left_padded(prompts, player.pad_id, player.device), positions_kept=4).logits
+        everywhere = player.model(input_ids=torch.tensor(prompts)).logits
+    assert torch.allclose(several, everywhere[:, -4:], atol=1e-4)
