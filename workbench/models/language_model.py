@@ -12,6 +12,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from workbench.models.last_block import has_last_block
 from workbench.prompts import PromptBuilder
 
 
@@ -52,6 +53,7 @@ class LanguageModel:
         self.adapter = adapter
         self.name = name
         base = model.get_base_model() if isinstance(model, PeftModel) else model
+        self._has_last_block = has_last_block(base)
         self._takes_positions = "position_ids" in inspect.signature(base.forward).parameters
         config: Any = base.config
         self.context = context_length(config)
@@ -92,6 +94,8 @@ class LanguageModel:
             extra["attention_mask"] = batch.mask_BT
         if batch.positions_BT is not None and self._takes_positions:
             extra["position_ids"] = batch.positions_BT
+        if self._has_last_block and positions_kept == 1:
+            extra["last_only"] = True
         extra.setdefault("use_cache", False)
         return self.model(input_ids=batch.token_ids_BT, logits_to_keep=positions_kept, **extra)
 

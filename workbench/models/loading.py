@@ -20,6 +20,7 @@ from transformers import (
     BitsAndBytesConfig,
     GPT2Config,
     LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -29,6 +30,7 @@ from workbench.config import DeviceConfig, PolicyConfig, RunConfig, TinyConfig
 from workbench.errors import DeviceError, ModelError
 from workbench.models.adapters import load_adapter, save_adapter, with_adapter
 from workbench.models.language_model import LanguageModel, context_length
+from workbench.models.last_block import with_last_block
 from workbench.models.sources import locate, readable
 from workbench.seeding import derived_seed
 
@@ -101,7 +103,7 @@ def build_tiny(size: TinyConfig, tokenizer: PreTrainedTokenizerBase, *, seed: in
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    return model
+    return with_last_block(model) if isinstance(model, LlamaForCausalLM) else model
 
 
 def load_base(
