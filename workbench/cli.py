@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from workbench.config import RunConfig, apply_overrides, load_config, load_preset, preset_names
-from workbench.errors import ConfigError, RunStopped, WorkbenchError
+from workbench.errors import ConfigError, DataError, RunStopped, WorkbenchError
 from workbench.store.layout import RunPaths, find_run, run_root
 
 Result = dict[str, Any]
@@ -199,7 +199,10 @@ def _generate(arguments: argparse.Namespace) -> Result:
 
     config = _config(arguments)
     env = make_env(config.env.name, **config.env.options)
-    examples, _ = make_sets(config, env, split_tasks(env, config.data, seed=config.seed), arguments.out)
+    try:
+        examples, _ = make_sets(config, env, split_tasks(env, config.data, seed=config.seed), arguments.out)
+    except OSError as error:
+        raise DataError(f"{arguments.out}: cannot be written: {error.strerror or error}; name another folder with --out") from None
     card = data_card(examples, config.data)
     print(f"{card['examples']} examples of {card['states']} states in {arguments.out}")
     return {"out": str(arguments.out), **card}

@@ -17,6 +17,7 @@ from workbench.models.loading import POLICY, REFLECTION, resolve_device
 from workbench.recipes import reflect_rl
 from workbench.recipes.preflight import preflight
 from workbench.recipes.session import START, TOKENIZER, Session, open_session
+from workbench.store.files import disk_full, is_disk_full
 from workbench.store.layout import RunPaths, create_run
 from workbench.store.writer import RunLock, RunWriter
 from workbench.trainers import checkpoint
@@ -126,10 +127,16 @@ def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: 
     except RunBusyError:
         raise
     except WorkbenchError as error:
-        log.error("%s", error)
+        # What lies behind it (an environment's own error, a library's) is for the log.
+        log.error("%s", error, exc_info=error.__cause__)
         _note_failure(writer, str(error))
         raise
     except BaseException as error:
+        if is_disk_full(error):
+            full = disk_full(paths.folder)
+            log.error("%s", full, exc_info=error)
+            _note_failure(writer, str(full))
+            raise full from error
         log.exception("the run broke")
         _note_failure(writer, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}")
         raise

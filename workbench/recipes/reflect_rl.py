@@ -124,6 +124,7 @@ def warm_up(session: Session, role: str) -> None:
         checkpoint, state = newest
         load_optimizer(checkpoint, state, progress.optimizer)
         progress.scheduler.load_state_dict(state["scheduler"])
+        progress.unlogged.extend(state["unlogged"])
         done = state["step"]
     with session.bar(phase, settings.max_steps, done, "step") as bar:
 
@@ -140,7 +141,11 @@ def warm_up(session: Session, role: str) -> None:
         while done < settings.max_steps:
             stop = min(settings.max_steps, (done // settings.save_steps + 1) * settings.save_steps)
             done = sft.train_segment(player, rows, progress, settings, start=done, stop=stop, seed=seed, on_log=on_log, on_step=on_step)
-            state = {"scheduler": sft.scheduler_state(progress.scheduler), "store": session.writer.position()}
+            state = {
+                "scheduler": sft.scheduler_state(progress.scheduler),
+                "unlogged": progress.unlogged,
+                "store": session.writer.position(),
+            }
             save_checkpoint(session.checkpoints(phase), done, state=state, players={role: player}, optimizer=progress.optimizer, keep=2)
             if done < settings.max_steps and session.writer.stop_requested():
                 raise RunStopped(phase, done)

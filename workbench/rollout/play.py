@@ -6,13 +6,14 @@ All randomness comes from the assignment's seed, so a trajectory meets the same 
 whatever is played beside it.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from workbench.envs.text_env import Info, TextEnv
-from workbench.errors import EnvError
+from workbench.errors import EnvError, WorkbenchError
 from workbench.models.policy import Decision, Policy
 from workbench.models.reflection import ReflectionPlayer
 from workbench.prompts import Label, PromptBuilder, assign_labels, suggested_command
@@ -83,11 +84,12 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
     seed = assignment.seed
     dice = {name: generator(seed, name) for name in ("labels", "actions", "reflection", "teacher")}
     turns: list[Turn] = []
-    observation, info = env.reset(seed=derived_seed(seed, "env"), options={"task": assignment.task, "stage": assignment.stage})
+    with _naming(assignment):
+        observation, info = env.reset(seed=derived_seed(seed, "env"), options={"task": assignment.task, "stage": assignment.stage})
     over = False
     while not over:
-        reflection = yield from _reflect(env, observation, info, rules, dice)
         commands = _commands(info, assignment)
+        reflection = yield from _reflect(env, observation, info, rules, dice)
         labels = assign_labels(rules.prompts.labels, len(commands), dice["labels"])
         ids = _reflection_ids(reflection, rules)
         prompt = rules.prompts.policy(info["task_statement"], observation, ids, commands, labels)
@@ -97,7 +99,8 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
         oracle = env.oracle() if rules.oracle_commands else None
         state_key = info["state_key"]
         seen = observation
-        observation, reward, terminated, truncated, info = env.step(commands[choice])
+        with _naming(assignment):
+            observation, reward, terminated, truncated, info = env.step(commands[choice])
         over = terminated or truncated
         turns.append(
             Turn(
@@ -150,6 +153,21 @@ def _reflection_ids(reflection: Reflection, rules: Rules) -> Sequence[int] | Non
     if rules.shares_tokens and reflection.token_ids:
         return reflection.token_ids
     return rules.prompts.encode(reflection.text) if reflection.text else ()
+
+
+@contextmanager
+def _naming(assignment: Assignment) -> Iterator[None]:
+    """Say which trajectory an environment broke in; it may be a person's own and raise anything."""
+    try:
+        yield
+    except WorkbenchError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise EnvError(
+            f"task {assignment.task!r} of stage {assignment.stage!r} (seed {assignment.seed}): the environment broke ({reason}); "
+            "mend it, `check_text_env` helps to find out what is wrong"
+        ) from error
 
 
 def _commands(info: Info, assignment: Assignment) -> tuple[str, ...]:

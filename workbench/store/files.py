@@ -40,11 +40,20 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            message = f"{folder}: the disk is full; free space, then `workbench resume {folder.name}`"
-        else:
-            message = f"{folder}: cannot be written: {error.strerror or error}; mend that, then `workbench resume {folder.name}`"
+        if is_disk_full(error):
+            raise disk_full(folder) from None
+        message = f"{folder}: cannot be written: {error.strerror or error}; mend that, then `workbench resume {folder.name}`"
         raise StoreError(message) from None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether ``error`` says that no space is left; libraries written in Rust (safetensors, tokenizers) say it in words only."""
+    return (isinstance(error, OSError) and error.errno in _FULL) or f"(os error {errno.ENOSPC})" in str(error)
+
+
+def disk_full(folder: Path) -> StoreError:
+    """What to tell a person whose run in ``folder`` found no space."""
+    return StoreError(f"{folder}: the disk is full; free space, then `workbench resume {folder.name}`")
 
 
 def plain(value: Any) -> Any:

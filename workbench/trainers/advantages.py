@@ -25,14 +25,16 @@ def returns_to_go(rewards: Sequence[float], *, gamma: float = 1.0) -> list[float
 def whiten(values_N: np.ndarray, *, reference_N: np.ndarray | None = None, epsilon: float = 1e-8) -> np.ndarray:
     """Shift and scale so that ``reference_N`` (the values themselves by default) has mean 0 and standard deviation 1.
 
-    The deviation is the population's; a constant reference leaves differences divided by ``epsilon``, zeros for itself.
+    The deviation is the population's. A constant reference (deviation up to ``epsilon``) tells nothing about scale: it
+    shifts only, so that values beside it, replayed ones, are not blown up.
 
     Example:
         >>> whiten(np.array([1.0, 3.0])).round(6).tolist()
         [-1.0, 1.0]
     """
     reference_N = values_N if reference_N is None else reference_N
-    return (values_N - reference_N.mean()) / (reference_N.std() + epsilon)
+    deviation = float(reference_N.std())
+    return (values_N - reference_N.mean()) / (deviation if deviation > epsilon else 1.0)
 
 
 class StateBaseline:

@@ -2,7 +2,7 @@
 
 The warm-up runs in segments that end where a checkpoint is due. Rows, their order and the dice of every optimizer
 step follow from the seed and the step's number alone, so a warm-up that was killed goes on exactly as it would
-have: weights, optimizer and scheduler come from the checkpoint, and nothing else is needed.
+have: weights, optimizer, scheduler and what is yet to be logged come from the checkpoint, and nothing else is needed.
 """
 
 import tempfile
@@ -27,8 +27,16 @@ class WarmUp(NamedTuple):
 
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
+    unlogged: list[dict[str, float]]
+    """Metrics of the steps since the last log line: a line covers the same steps wherever segments end."""
 
 
+_METRICS = {
+    "loss": "loss/sft",
+    "mean_token_accuracy": "sft/token_accuracy",
+    "grad_norm": "sft/gradient_norm",
+    "learning_rate": "sft/learning_rate",
+}
 Log = Callable[[int, dict[str, float]], None]
 
 
@@ -42,7 +50,7 @@ def prepare(player: LanguageModel, settings: SFTSettings) -> WarmUp:
         num_warmup_steps=settings.warmup_steps,
         num_training_steps=max(1, settings.max_steps),
     )
-    return WarmUp(optimizer, scheduler)
+    return WarmUp(optimizer, scheduler, [])
 
 
 def scheduler_state(scheduler: torch.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
@@ -102,7 +110,7 @@ def train_segment(
     dataset = Dataset.from_dict(
         {"input_ids": [rows[place].input_ids for place in order], "labels": [rows[place].labels for place in order]}
     )
-    reporter = _Reporter(start, seed, settings.logging_steps, on_log, on_step)
+    reporter = _Reporter(start, seed, settings.logging_steps, warm_up.unlogged, on_log, on_step)
     player.activate(training=True)
     base = player.model.get_base_model() if player.adapter is not None else player.model
     original_forward = base.__dict__.get("forward")
@@ -119,11 +127,13 @@ def train_segment(
         for printer in list(trainer.callback_handler.callbacks):
             if type(printer).__name__ in ("PrinterCallback", "ProgressCallback"):
                 trainer.remove_callback(printer)
-        trainer.train()
-    # The trainer replaces the model's forward by one of its own; ours must be the model's again.
-    base.__dict__.pop("forward", None)
-    if original_forward is not None:
-        base.forward = original_forward
+        try:
+            trainer.train()
+        finally:
+            # The trainer replaces the model's forward by one of its own; ours must be the model's again.
+            base.__dict__.pop("forward", None)
+            if original_forward is not None:
+                base.forward = original_forward
     if settings.gradient_checkpointing:
         player.model.gradient_checkpointing_disable()
     player.activate(training=False)
@@ -141,7 +151,7 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         learning_rate=settings.learning_rate,
         max_grad_norm=settings.max_grad_norm,
-        logging_steps=settings.logging_steps,
+        logging_steps=1,
         seed=derived_seed(seed, "trainer"),
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -160,11 +170,14 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
 class _Reporter(TrainerCallback):
     """Seeds every step, passes metrics on, and stops when asked."""
 
-    def __init__(self, start: int, seed: int, logging_steps: int, on_log: Log, on_step: Callable[[int], bool]) -> None:
+    def __init__(
+        self, start: int, seed: int, logging_steps: int, unlogged: list[dict[str, float]], on_log: Log, on_step: Callable[[int], bool]
+    ) -> None:
         self.start = start
         self.done = start
         self.seed = seed
         self.logging_steps = logging_steps
+        self.unlogged = unlogged
         self.report = on_log
         self.after_step = on_step
 
@@ -173,19 +186,16 @@ class _Reporter(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.done = self.start + state.global_step
-        # Logged at multiples of the whole warm-up's steps, wherever the segment began.
-        control.should_log = self.done % self.logging_steps == 0
         if self.after_step(self.done):
             control.should_training_stop = True
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **kwargs: Any
     ) -> None:
-        if logs and "loss" in logs:
-            names = {
-                "loss": "loss/sft",
-                "mean_token_accuracy": "sft/token_accuracy",
-                "grad_norm": "sft/gradient_norm",
-                "learning_rate": "sft/learning_rate",
-            }
-            self.report(self.done, {name: float(logs[key]) for key, name in names.items() if key in logs})
+        if not logs or "loss" not in logs:  # the trainer's own summary at the end of a segment
+            return
+        self.unlogged.append({name: float(logs[key]) for key, name in _METRICS.items() if key in logs})
+        if self.done % self.logging_steps == 0:
+            means = {name: sum(step[name] for step in self.unlogged) / len(self.unlogged) for name in self.unlogged[-1]}
+            self.report(self.done, {**means, "sft/learning_rate": self.unlogged[-1]["sft/learning_rate"]})
+            self.unlogged.clear()
