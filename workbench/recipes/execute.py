@@ -2,11 +2,11 @@
 
 import json
 import logging
-import os
 import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,7 +25,7 @@ from workbench.trainers import checkpoint
 log = logging.getLogger("workbench")
 
 
-def prepare_run(root: str | os.PathLike[str], config: RunConfig, *, parent: RunPaths | None = None) -> RunPaths:
+def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None = None) -> RunPaths:
     """Check a configuration and make its run folder, with a parent's data and players in it if there is one.
 
     Raises:

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from workbench.config import Phase, RunConfig
 from workbench.data.generate import Example, generate
-from workbench.data.sets import EXAMPLES_FILE, policy_row, read_examples, reflection_row, write_sets
+from workbench.data.sets import EXAMPLES_FILE, Row, policy_row, read_examples, reflection_row, write_sets
 from workbench.data.splits import Splits
 from workbench.data.teachers import make_teacher
 from workbench.envs.text_env import TextEnv
@@ -32,8 +32,8 @@ from workbench.models.policy import Policy
 from workbench.models.reflection import HintReflection, ModelReflection, ReflectionPlayer, ShuffledReflection
 from workbench.models.tokenizer import train_tokenizer
 from workbench.prompts import MARKERS, single_token_labels
-from workbench.records import Reflection
 from workbench.recipes.session import TOKENIZER, Session
+from workbench.records import Reflection
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Rules, Situation
 from workbench.seeding import derived_seed, generator
@@ -151,7 +151,7 @@ def warm_up(session: Session, role: str) -> None:
                 raise RunStopped(phase, done)
 
 
-def training_rows(session: Session, player: LanguageModel, role: str) -> list[sft.Row]:
+def training_rows(session: Session, player: LanguageModel, role: str) -> list[Row]:
     """Token ids of the training split for one player, with exactly the loss that is meant."""
     config = session.config
     if not (session.paths.data / EXAMPLES_FILE).is_file():
@@ -212,7 +212,9 @@ def fine_tune(session: Session) -> None:
     with session.bar("rl", config.rl.max_steps, loop.update, "update") as bar:
 
         def progress(done: int, metrics: dict[str, float]) -> None:
-            log.info("rl update %d of %d: success %.2f, reward %.2f", done, config.rl.max_steps, metrics["success/rate"], metrics["reward/mean"])
+            log.info(
+                "rl update %d of %d: success %.2f, reward %.2f", done, config.rl.max_steps, metrics["success/rate"], metrics["reward/mean"]
+            )
             bar.set_postfix(stage=loop.curriculum.stages[int(metrics["curriculum/stage"])], success=f"{metrics['success/rate']:.2f}")
             bar.update(done - bar.n)
 

@@ -16,7 +16,7 @@ from workbench.envs.text_env import Info, TextEnv
 from workbench.errors import EnvError, WorkbenchError
 from workbench.models.policy import Decision, Policy
 from workbench.models.reflection import ReflectionPlayer
-from workbench.prompts import Label, PromptBuilder, assign_labels, suggested_command
+from workbench.prompts import PromptBuilder, assign_labels, suggested_command
 from workbench.records import Reflection, Trajectory, Turn
 from workbench.seeding import derived_seed, generator
 

@@ -34,7 +34,8 @@ def whiten(values_N: np.ndarray, *, reference_N: np.ndarray | None = None, epsil
     """
     reference_N = values_N if reference_N is None else reference_N
     deviation = float(reference_N.std())
-    return (values_N - reference_N.mean()) / (deviation if deviation > epsilon else 1.0)
+    whitened_N: np.ndarray = (values_N - reference_N.mean()) / (deviation if deviation > epsilon else 1.0)
+    return whitened_N
 
 
 class StateBaseline:

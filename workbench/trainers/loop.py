@@ -141,7 +141,7 @@ class OnlineLoop:
     def save(self) -> None:
         """Write a checkpoint that an exact resume can start from."""
         reflection = self.collector.reflection
-        state = {
+        state: dict[str, Any] = {
             "scheduler": scheduler_state(self.scheduler),
             "baseline": self.algorithm.baseline.state_dict(),
             "curriculum": self.curriculum.state_dict(),

@@ -74,6 +74,7 @@ class Reinforce:
 
     def _advantages(self, steps: Sequence[Step], everything: Sequence[Step]) -> np.ndarray:
         returns_N = np.array([step.return_to_go for step in everything])
+        advantages_N: np.ndarray
         keys = [step.baseline_key for step in everything]
         fresh = len(steps)
         if self.settings.baseline == "state":

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, get_scheduler
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from workbench.config import SFTSettings
 from workbench.data.sets import Row
@@ -112,7 +114,7 @@ def train_segment(
     )
     reporter = _Reporter(start, seed, settings.logging_steps, warm_up.unlogged, on_log, on_step)
     player.activate(training=True)
-    base = player.model.get_base_model() if player.adapter is not None else player.model
+    base = player.model.get_base_model() if isinstance(player.model, PeftModel) else player.model
     original_forward = base.__dict__.get("forward")
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -144,6 +146,7 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
     on_cuda = player.device.type == "cuda"
     # On by default in TRL, and renamed in newer transformers.
     checkpointing = "activation_checkpointing" if "activation_checkpointing" in SFTConfig.__dataclass_fields__ else "gradient_checkpointing"
+    renamed: dict[str, Any] = {checkpointing: settings.gradient_checkpointing}
     return SFTConfig(
         output_dir=scratch,
         max_steps=steps,
@@ -163,7 +166,7 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
         use_cpu=not on_cuda,
         bf16=on_cuda and next(player.model.parameters()).dtype == torch.bfloat16,
         dataloader_pin_memory=on_cuda,
-        **{checkpointing: settings.gradient_checkpointing},
+        **renamed,
     )
 
 
