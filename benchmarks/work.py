@@ -13,20 +13,18 @@ BACKWARD = 2
 
 
 class Work:
-    """Floating-point operations of every forward pass of some models, and of its backward pass where gradients are on.
+    """Floating-point operations that some models really carry out, backward passes included.
 
-    Two for each parameter of a matrix product and token that is really fed, and causal attention over real tokens; the head
-    counts for the positions it is applied to. Padding is counted apart; norms, activations and softmax are not counted. A backward
-    pass is taken to cost twice the forward pass.
+    Two for every parameter of a linear layer and row that is fed to it, and causal attention over real tokens (a last block that
+    answers for one position has one query). What padding costs is counted apart; norms, activations and softmax are not counted. A
+    backward pass is taken to cost twice its forward pass.
     """
 
     def __init__(self, *models: nn.Module) -> None:
         self.clear()
         for model in models:
             assert isinstance(model, PreTrainedModel)
-            head = model.get_output_embeddings()
-            body = sum(layer.weight.numel() for layer in model.modules() if isinstance(layer, nn.Linear) and layer is not head)
-            model.register_forward_pre_hook(_Counter(self, model, body, head.weight.numel()), with_kwargs=True)
+            _Counter(self, model)
 
     def clear(self) -> None:
         """Begin again at zero."""
@@ -34,31 +32,43 @@ class Work:
         self.padded_flops = 0.0
         self.update_flops = 0.0
 
+    def add(self, flops: float, real_share: float) -> None:
+        """Count a forward pass of which only ``real_share`` was not padding."""
+        flops *= 1 + BACKWARD * torch.is_grad_enabled()
+        self.flops += flops * real_share
+        self.update_flops += flops * real_share * torch.is_grad_enabled()
+        self.padded_flops += flops * (1 - real_share)
+
 
 class _Counter:
-    """The hook of one model."""
+    """The hooks of one model."""
 
-    def __init__(self, work: Work, model: PreTrainedModel, body: int, head: int) -> None:
-        self.work, self.body, self.head = work, body, head
-        self.attention = 4 * model.config.num_hidden_layers * model.config.hidden_size
+    def __init__(self, work: Work, model: PreTrainedModel) -> None:
+        self.work = work
+        self.layers, self.hidden = model.config.num_hidden_layers, model.config.hidden_size
+        self.width, self.real_share = 1, 1.0
+        model.register_forward_pre_hook(self.before, with_kwargs=True)
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                layer.register_forward_pre_hook(self.linear)
 
-    def __call__(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+    def before(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+        """Count attention, and note how much of the batch is padding."""
         ids_BT: Tensor = kwargs["input_ids"]
-        rows, width = ids_BT.shape
+        rows, self.width = ids_BT.shape
         cache, mask_BS = kwargs.get("past_key_values"), kwargs.get("attention_mask")
-        past = cache.get_seq_length() if cache is not None else 0
         if mask_BS is None:
-            mask_BS = ids_BT.new_ones(rows, past + width)
-        seen_B = mask_BS.sum(1)
-        new_B = mask_BS[:, -width:].sum(1)
+            mask_BS = ids_BT.new_ones(rows, self.width + (cache.get_seq_length() if cache is not None else 0))
+        seen_B, new_B = mask_BS.sum(1), mask_BS[:, -self.width :].sum(1)
         pairs = int((new_B * (seen_B - new_B) + new_B * (new_B + 1) // 2).sum())
-        real = int(new_B.sum())
-        head = 2 * self.head * rows * (kwargs.get("logits_to_keep") or width)
-        times = 1 + BACKWARD * torch.is_grad_enabled()
-        flops = times * (2 * self.body * real + self.attention * pairs + head)
-        self.work.flops += flops
-        self.work.update_flops += flops if torch.is_grad_enabled() else 0
-        self.work.padded_flops += times * 2 * self.body * (rows * width - real)
+        last_pairs = int(seen_B.sum()) if kwargs.get("last_only") else pairs
+        self.real_share = int(new_B.sum()) / ids_BT.numel()
+        self.work.add(4 * self.hidden * (pairs * (self.layers - 1) + last_pairs), 1.0)
+
+    def linear(self, layer: nn.Linear, args: tuple[Tensor]) -> None:
+        """Count one product; rows of one position each are never padding."""
+        is_padded = args[0].shape[1] == self.width > 1
+        self.work.add(2.0 * layer.weight.numel() * args[0].numel() / layer.in_features, self.real_share if is_padded else 1.0)
 
 
 def matrix_rate() -> float:
