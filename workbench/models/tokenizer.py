@@ -1,8 +1,8 @@
 """The tokenizer of the `tiny` players: byte-level BPE trained on the environment's own text.
 
-On two CPU cores an RL iteration is bound by arithmetic, so tokens are what costs time. Lines of a drawing
-(beginning with ``|`` or ``+``) and words with their punctuation may become one token, and texts that never
-change (a constant task statement, the prompt markers) are entered whole.
+On two CPU cores an RL iteration is bound by arithmetic, so tokens are what costs time. Half a line of a drawing
+and a word with its punctuation may become one token, and texts that never change (a constant task statement, the
+prompt markers) are entered whole.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 END = "<|end|>"
 PAD = "<|pad|>"
-# A drawn line | a word with its leading space, trailing punctuation and line end | whatever else.
-PIECES = r"[|+][^\n]*\n|\s?\w+[.,:;!?]*\n?|\s?[^\s\w]+|\s+"
+# A border | six characters of a drawn line | a word with its leading space, trailing punctuation and line end | whatever else.
+# A whole drawn line would be shorter still, but a line that training never met would then be one unknown token.
+PIECES = r"\+[-+]*\n|[|:][^\n]{0,5}\n?|\s?\w+[.,:;!?]*\n?|\s?[^\s\w]+|\s+"
 
 
 def train_tokenizer(texts: Iterable[str], *, whole: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
