@@ -57,9 +57,7 @@ def prepare(player: LanguageModel, settings: SFTSettings) -> WarmUp:
 
 def scheduler_state(scheduler: torch.optim.lr_scheduler.LRScheduler) -> dict[str, Any]:
     """The scheduler's numbers as JSON values."""
-    return {
-        key: value for key, value in scheduler.state_dict().items() if isinstance(value, (int, float, bool, list)) and key != "lr_lambdas"
-    }
+    return {key: value for key, value in scheduler.state_dict().items() if isinstance(value, (int, float, bool, list))}
 
 
 def row_order(count: int, start: int, stop: int, *, seed: int) -> list[int]:
