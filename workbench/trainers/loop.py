@@ -68,6 +68,8 @@ class OnlineLoop:
         self.curriculum = make_curriculum(self.config.curriculum, self.collector.make_env().stages, settings.max_steps)
         self.replay = ReplayBuffer(settings.replay.capacity)
         self.update = 0
+        self.save_seconds = 0.0
+        """What the checkpoint before the present update took; a line is written before its own, which has to cover it."""
 
     def restore(self, checkpoint: Path, state: dict[str, Any]) -> None:
         """Continue from a checkpoint's state; the policy's weights are the caller's to load."""
@@ -94,6 +96,7 @@ class OnlineLoop:
             self._evaluate({})  # what the warm-up alone achieves
         while self.update < settings.max_steps:
             metrics = self.step()
+            metrics["time/save_seconds"] = self.save_seconds
             evaluates = bool(settings.eval_steps) and self.update % settings.eval_steps == 0
             if evaluates:
                 self._evaluate(metrics)
@@ -101,8 +104,10 @@ class OnlineLoop:
             saves = self.update % settings.save_steps == 0 or self.update == settings.max_steps or stopping
             self.writer.metrics(PHASE, self.update, metrics)
             self.writer.beat(PHASE, self.update, settings.max_steps)
+            started = time.perf_counter()
             if saves:
                 self.save()
+            self.save_seconds = time.perf_counter() - started
             progress(self.update, metrics)
             if stopping and self.update < settings.max_steps:
                 raise RunStopped(PHASE, self.update)
@@ -110,6 +115,7 @@ class OnlineLoop:
     def step(self) -> dict[str, float]:
         """One update: collect, learn, record; gives its metrics."""
         stage = self.curriculum.stage(self.update)
+        started = time.perf_counter()
         trajectories = self.collector.collect(self._assignments(stage))
         collected = time.perf_counter()
         steps = [self._steps(trajectory) for trajectory in trajectories]
@@ -134,6 +140,7 @@ class OnlineLoop:
             self.writer.trajectories(_with_advantages(trajectories, result.advantages))
         metrics = {**self._metrics(trajectories, stage), **result.metrics}
         timings = self.collector.timings
+        metrics["time/collect_seconds"] = collected - started
         metrics.update({"time/reflect_seconds": timings.reflect, "time/act_seconds": timings.act, "time/env_seconds": timings.env})
         metrics.update({"time/update_seconds": updated - collected, "time/write_seconds": time.perf_counter() - updated})
         return metrics
