@@ -10,10 +10,15 @@ from typing import Any, NamedTuple
 import torch
 from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
 
+from workbench.models.common_heads import CommonHeads, common_heads
 from workbench.models.last_block import has_last_block
 from workbench.prompts import PromptBuilder
+
+WORTH_SPLITTING = 0.8
+"""Prompts are computed in two parts where that leaves at most this share of their padded tokens."""
 
 
 class Batch(NamedTuple):
@@ -100,8 +105,32 @@ class LanguageModel:
         return self.model(input_ids=batch.token_ids_BT, logits_to_keep=positions_kept, **extra)
 
     def last_logits(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Next-token logits after each prompt, (B, V); differentiable when gradients are on."""
+        """Next-token logits after each prompt, (B, V); differentiable when gradients are on.
+
+        Where it spares enough work, beginnings that prompts share are computed once.
+        """
+        split = common_heads([tuple(prompt) for prompt in prompts]) if self._can_share_heads() else None
+        if split is not None and split.padded_tokens <= WORTH_SPLITTING * len(prompts) * max(map(len, prompts)):
+            return self._last_logits_of(split)
         logits: Tensor = self.forward(left_padded(prompts, self.pad_id, self.device)).logits
+        return logits[:, -1]
+
+    def _can_share_heads(self) -> bool:
+        # A checkpointed pass has no cache, and dropout would differ between prompts that share a head; both come with training mode.
+        return not self.model.training and all(type(layer) is DynamicLayer for layer in DynamicCache(config=self.model.config).layers)
+
+    def _last_logits_of(self, split: CommonHeads) -> Tensor:
+        cache: Any = DynamicCache(config=self.model.config)
+        heads, tails = (left_padded(part, self.pad_id, self.device) for part in (split.heads, split.tails))
+        self.forward(heads, past_key_values=cache, use_cache=True)
+        rows_B = torch.tensor(split.head_of, device=self.device)
+        for layer in cache.layers:
+            layer.keys, layer.values = layer.keys.index_select(0, rows_B), layer.values.index_select(0, rows_B)
+        lengths_B = torch.tensor([len(head) for head in split.heads], device=self.device)[rows_B]
+        masks = [part.mask_BT if part.mask_BT is not None else torch.ones_like(part.token_ids_BT) for part in (heads, tails)]
+        tail_positions_BT = (masks[1].cumsum(1) - 1).clamp_min(0) + lengths_B[:, None]
+        batch = Batch(tails.token_ids_BT, torch.cat([masks[0][rows_B], masks[1]], dim=1), tail_positions_BT)
+        logits: Tensor = self.forward(batch, past_key_values=cache, use_cache=True).logits
         return logits[:, -1]
 
 

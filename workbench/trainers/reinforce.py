@@ -91,8 +91,11 @@ class Reinforce:
 
     def _chunks(self, steps: Sequence[Step]) -> list[list[int]]:
         size = self.settings.per_device_train_batch_size
-        # Rows of similar length share a pass: less padding, same sum.
-        order = sorted(range(len(steps)), key=lambda row: (len(steps[row].prompt_token_ids), row))
+        prompts = [step.prompt_token_ids for step in steps]
+        # Rows of similar length share a pass: less padding, same sum. So do rows that begin alike, whose beginnings are then computed
+        # once; but not where a pass is a step of its own, which should see many states.
+        one_step = self.settings.gradient_accumulation_steps == 0
+        order = sorted(range(len(steps)), key=lambda row: (len(prompts[row]), prompts[row] if one_step else (), row))
         return [order[start : start + size] for start in range(0, len(order), size)]
 
     def _backward(
