@@ -8,6 +8,7 @@ from typing import NamedTuple
 from reference_loop import REFLECTION_TOKENS, ReferenceLoop
 from work import Work
 
+from workbench.evaluation.evaluate import evaluate
 from workbench.models.reflection import ModelReflection
 from workbench.recipes.reflect_rl import make_collector
 from workbench.recipes.session import Session
@@ -96,6 +97,20 @@ class Ours:
             flops=self.work.flops,
             padded_flops=self.work.padded_flops,
             update_flops=self.work.update_flops,
+        )
+
+    def evaluate(self) -> None:
+        """What a run does before its first update and every ``eval_steps``: play validation tasks, and so meet most states."""
+        config, stage = self.loop.config, self.loop.curriculum.stages[-1]
+        evaluate(
+            self.collector,
+            self.loop.tasks[stage]["validation"],
+            stage=stage,
+            count=config.rl.eval_trajectories,
+            seed=config.seed,
+            temperature=config.evaluation.temperature,
+            phase=PHASE,
+            update=0,
         )
 
     def writing(self, count: int) -> float:

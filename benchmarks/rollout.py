@@ -3,10 +3,11 @@
     python benchmarks/rollout.py [--threads 2] [--iterations 7] [--trajectories 64] [--run RUN]
 
 Both play the last stage with copies of the same tiny players: those of ``--run``, or players warmed up here as taxi-quickstart does
-before its online phase, so that trajectories have a realistic length. Three
-contestants take turns in one process: ours as shipped (frozen greedy reflection player, each prompt decoded once), ours with sampled
-reflections, and the reference (``reference_loop.py``). The first iteration of each is shown apart: ours knows no reflection by heart
-then. Prints a table and exits with code 1 when a target is missed. Meant for an idle machine.
+before its online phase, so that trajectories have a realistic length. Three contestants take turns in one process: ours as shipped
+(frozen greedy reflection player, each prompt decoded once), ours with sampled reflections, and the reference
+(``reference_loop.py``), which plays the trajectories again that ours as shipped has just played. The first iteration of each is not
+counted: ours knows no reflection by heart then, which is shown apart. The evaluation that a run makes before its first update comes
+after it. Prints a table and exits with code 1 when a target is missed. Meant for an idle machine.
 """
 
 import argparse
@@ -112,6 +113,8 @@ def measure(root: Path, parent: RunPaths, config: RunConfig, count: int, mini_ba
         rates.append(matrix_rate())
         for name in (SHIPPED, REFERENCE, SAMPLED) if number % 2 else (SAMPLED, SHIPPED, REFERENCE):
             iterations[name].append(turns[name]())
+        if number == 0:
+            shipped.evaluate()
     return Results(iterations, rates, shipped.writing(2 * count))
 
 
