@@ -36,7 +36,19 @@ def main() -> None:
 
 
 def _one(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "workbench", "train", arguments.preset, "--seed", str(seed), "--runs-dir", arguments.runs_dir, "--json", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "workbench",
+        "train",
+        arguments.preset,
+        "--seed",
+        str(seed),
+        "--runs-dir",
+        arguments.runs_dir,
+        "--json",
+        "--quiet",
+    ]
     for override in arguments.overrides:
         command += ["--set", override]
     started = time.perf_counter()
