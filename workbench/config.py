@@ -122,7 +122,10 @@ class DataConfig(Section):
         "oracle", description="What the policy is taught: the right command, or the one that was executed"
     )
     policy_label_noise: float = Field(
-        0.0, ge=0, lt=1, description="Share of policy rows that teach a random command, so that the policy still explores when online learning begins"
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of policy rows that teach a random command, so that online learning begins with some exploration",
     )
     validation_share: float = Field(0.05, ge=0, lt=0.5, description="Share of start states kept for validation")
     test_share: float = Field(0.15, ge=0, lt=0.5, description="Share of start states kept for the final evaluation")

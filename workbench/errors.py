@@ -57,7 +57,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return "known: " + ", ".join(known)
 
 
-class RunStopped(Exception):  # noqa: N818 - an event, not an error
+class RunStopped(Exception):
     """A person asked the run to stop; everything is saved."""
 
     def __init__(self, phase: str, step: int) -> None:
