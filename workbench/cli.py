@@ -113,11 +113,11 @@ def _presets(arguments: argparse.Namespace) -> Result:
 
 
 def _train(arguments: argparse.Namespace) -> Result:
-    from workbench.recipes.execute import prepare_run
-
     config = _config(arguments)
     root = run_root(arguments.runs_dir)
     parent = find_run(root, arguments.parent) if arguments.parent else None
+    from workbench.recipes.execute import prepare_run  # torch takes seconds; a mistyped setting is told before
+
     paths = prepare_run(root, config, parent=parent)
     print(f"run {paths.run_id} in {paths.folder}")
     return _execute(paths, arguments, queue=False)

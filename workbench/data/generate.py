@@ -13,6 +13,7 @@ import numpy as np
 from workbench.config import Behaviour, DataConfig
 from workbench.data.splits import Splits
 from workbench.data.teachers import Mistake, Teacher, best_command
+from workbench.envs.breakage import naming
 from workbench.envs.text_env import TextEnv
 from workbench.errors import DataError
 from workbench.seeding import derived_seed, generator
@@ -68,12 +69,14 @@ def generate(
     examples: list[Example] = []
     for number in range(config.trajectories):
         dice = generator(seed, "behaviour", number)
-        _begin(env, tasks, dice, seed, number)
-        examples.extend(_behave(env, tasks, teacher, _behaviour(config, dice), dice, number))
+        with naming(f"behaviour {number} of the warm-up data (seed {seed})"):
+            _begin(env, tasks, dice, seed, number)
+            examples.extend(_behave(env, tasks, teacher, _behaviour(config, dice), dice, number))
         if on_progress is not None:
             on_progress(1)
     for number in range(config.negatives):
-        examples.append(_negative(env, tasks, teacher, seed, config.trajectories + number))
+        with naming(f"negative example {number} of the warm-up data (seed {seed})"):
+            examples.append(_negative(env, tasks, teacher, seed, config.trajectories + number))
         if on_progress is not None:
             on_progress(1)
     return examples

@@ -6,14 +6,14 @@ All randomness comes from the assignment's seed, so a trajectory meets the same 
 whatever is played beside it.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.envs.breakage import naming
 from workbench.envs.text_env import Info, TextEnv
-from workbench.errors import EnvError, WorkbenchError
+from workbench.errors import EnvError
 from workbench.models.policy import Decision, Policy
 from workbench.models.reflection import ReflectionPlayer
 from workbench.prompts import PromptBuilder, assign_labels, suggested_command
@@ -84,7 +84,8 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
     seed = assignment.seed
     dice = {name: generator(seed, name) for name in ("labels", "actions", "reflection", "teacher")}
     turns: list[Turn] = []
-    with _naming(assignment):
+    place = f"task {assignment.task!r} of stage {assignment.stage!r} (seed {seed})"
+    with naming(place):
         observation, info = env.reset(seed=derived_seed(seed, "env"), options={"task": assignment.task, "stage": assignment.stage})
     over = False
     while not over:
@@ -99,7 +100,7 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
         oracle = env.oracle() if rules.oracle_commands else None
         state_key = info["state_key"]
         seen = observation
-        with _naming(assignment):
+        with naming(place):
             observation, reward, terminated, truncated, info = env.step(commands[choice])
         over = terminated or truncated
         turns.append(
@@ -153,21 +154,6 @@ def _reflection_ids(reflection: Reflection, rules: Rules) -> Sequence[int] | Non
     if rules.shares_tokens and reflection.token_ids:
         return reflection.token_ids
     return rules.prompts.encode(reflection.text) if reflection.text else ()
-
-
-@contextmanager
-def _naming(assignment: Assignment) -> Iterator[None]:
-    """Say which trajectory an environment broke in; it may be a person's own and raise anything."""
-    try:
-        yield
-    except WorkbenchError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise EnvError(
-            f"task {assignment.task!r} of stage {assignment.stage!r} (seed {assignment.seed}): the environment broke ({reason}); "
-            "mend it, `check_text_env` helps to find out what is wrong"
-        ) from error
 
 
 def _commands(info: Info, assignment: Assignment) -> tuple[str, ...]:
