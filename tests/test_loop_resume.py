@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_models import save_small
 from tests.small_runs import assert_same_run, carry_on, lines, run_config, short_config, weights
 from workbench.config import dump_config
 from workbench.errors import RunStopped
@@ -189,6 +190,22 @@ def test_every_kind_of_reflection_resumes(tmp_path, monkeypatch, kind):
         patched.setattr(RunWriter, "stop_requested", lambda self: self._status.get("phase") == "rl" and next(updates) > 2)
         carry_on(paths)
     assert checkpoint.steps(paths.checkpoints / "rl")
+    assert_same_run(carry_on(paths), expected)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", pytest.param("mistral", marks=pytest.mark.slow)])
+def test_a_run_with_two_adapters_on_one_base_resumes(tmp_path, monkeypatch, architecture):
+    """Dropout is on in the warm-up here, so its dice have to be thrown again as they fell."""
+    model = save_small(tmp_path / architecture, architecture)
+    shorter = ("rl.max_steps=3", "sft_reflection.max_steps=5", "sft_policy.max_steps=5", "reflection.max_new_tokens=60")
+    config = short_config(f"policy.model={model}", "policy.lora.lora_r=4", *shorter)
+    expected = run_config(tmp_path / "whole", config)
+    assert sorted(name.split("/")[0] for name in weights(expected)) == ["rl"] * 2 + ["sft-policy"] * 2 + ["sft-reflection"] * 2
+    paths = prepare_run(tmp_path / "runs", config)
+    for number in (3, 5, 3):
+        with monkeypatch.context() as patched, pytest.raises(RunStopped):
+            stop_at(patched, number)
+            carry_on(paths)
     assert_same_run(carry_on(paths), expected)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.small_models import save_small
 from tests.small_play import CHAIN, play_config, world_examples, world_tokenizer
 from workbench.config import RunConfig, SFTSettings
 from workbench.data.sets import IGNORED, Row, policy_row, reflection_row
@@ -175,6 +176,33 @@ def loaded(like: LanguageModel, folder: Any) -> LanguageModel:
     load_player(other, folder, "policy")
     assert_equal_weights(other, like)
     return other
+
+
+@pytest.fixture
+def adapted(tmp_path):
+    """Two players as adapters of one small GPT-2."""
+    model = save_small(tmp_path / "gpt2", "gpt2")
+    return build_players(play_config(CHAIN, f"policy.model={model}", "policy.lora.lora_r=4"), None)
+
+
+def adapter_rows(model: LanguageModel) -> list[Row]:
+    prompts, eos = model.prompts(room=80), int(model.tokenizer.eos_token_id)
+    return [reflection_row(example, prompts, eos, max_new_tokens=80) for example in world_examples(CHAIN)[:6]]
+
+
+def test_only_the_players_own_adapter_is_trained(adapted):
+    model = adapted.reflection
+    base, before = model.model.get_base_model(), weights(model)
+    warm_up = sft.prepare(model, SETTINGS)
+    sft.train_segment(
+        model, adapter_rows(model), warm_up, SETTINGS, start=0, stop=3, seed=0, on_log=lambda *_: None, on_step=lambda _: False
+    )
+    changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
+    assert changed
+    assert changed == {name for name in before if ".reflection." in name}
+    assert "forward" not in base.__dict__ and "forward" not in model.model.__dict__
+    assert not model.model.training
+    assert model.forward(Batch(torch.tensor([[1, 2, 3]]), None, None)).logits.shape[1] == 1
 
 
 def test_a_different_seed_is_another_warm_up(whole):
