@@ -6,16 +6,18 @@ from typing import Any
 
 import gymnasium
 
-from workbench.envs.taxi import DangerousTaxi
 from workbench.envs.text_env import TextEnv
 from workbench.errors import EnvError, WorkbenchError, nearest
 
 GYMNASIUM_ID = "workbench/DangerousTaxi-v0"
 
+# Imported when asked for, so that naming one world does not load the others.
+_SHIPPED = {"taxi": "workbench.envs.taxi:DangerousTaxi"}
+
 
 def env_names() -> list[str]:
     """Names that ``make_env`` knows without an import path, sorted."""
-    return sorted(_shipped())
+    return sorted(_SHIPPED)
 
 
 def make_env(name: str, /, **options: Any) -> TextEnv:
@@ -28,9 +30,9 @@ def make_env(name: str, /, **options: Any) -> TextEnv:
     Raises:
         EnvError: The name is unknown, the class cannot be imported, is no usable ``TextEnv``, or refuses the options.
     """
-    env_class = _imported(name) if ":" in name else _shipped().get(name)
+    env_class = _imported(name) if ":" in name else _shipped(name)
     if env_class is None:
-        raise EnvError(f"unknown environment {name!r}; {nearest(name, _shipped())}; your own is given as package.module:ClassName")
+        raise EnvError(f"unknown environment {name!r}; {nearest(name, env_names())}; your own is given as package.module:ClassName")
     known = ", ".join(inspect.signature(env_class).parameters) or "none"
     try:
         inspect.signature(env_class).bind(**options)
@@ -56,8 +58,8 @@ def register_with_gymnasium() -> None:
         gymnasium.register(GYMNASIUM_ID, entry_point="workbench.envs.taxi:DangerousTaxi")
 
 
-def _shipped() -> dict[str, type[TextEnv]]:
-    return {env_class.name: env_class for env_class in (DangerousTaxi,)}
+def _shipped(name: str) -> type[TextEnv] | None:
+    return _imported(_SHIPPED[name]) if name in _SHIPPED else None
 
 
 def _imported(name: str) -> type[TextEnv]:

@@ -1,0 +1,47 @@
+"""Teachers that know the solution and say it in words.
+
+A teacher looks at the environment's oracle and writes what a good reflection would be. Sentences vary, the command
+to take is always named last, and no teacher sees labels or the list of commands.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from workbench.envs.text_env import TextEnv
+from workbench.errors import DataError
+
+
+class Mistake(NamedTuple):
+    """A wrong command that was just taken."""
+
+    command: str
+    better: str
+    """What the oracle would have done instead."""
+
+
+class Teacher(Protocol):
+    """Writes reflections about the environment's present state."""
+
+    def reflect(self, env: TextEnv, generator: np.random.Generator) -> str:
+        """What to make of this state and what to do next."""
+
+    def correct(self, env: TextEnv, mistake: Mistake, generator: np.random.Generator) -> str:
+        """What the last command got wrong and how to mend it from here."""
+
+
+def best_command(env: TextEnv) -> str:
+    """The first command of the oracle's plan.
+
+    Raises:
+        DataError: The oracle gives no plan from here.
+    """
+    plan = env.oracle()
+    if not plan:
+        raise DataError(f"the oracle of {env.name!r} gives no plan for task {env.task!r} at state {env.state_key()!r}")
+    return plan[0]
+
+
+def pick(options: tuple[str, ...], generator: np.random.Generator) -> str:
+    """One of ``options``, each equally likely."""
+    return options[int(generator.integers(len(options)))]
