@@ -81,6 +81,18 @@ def test_a_share_of_too_few_tasks_is_refused():
     assert split_tasks(ChainWorld(), DataConfig(validation_share=0, test_share=0), seed=0)["long"]["test"] == ()
 
 
+def test_tasks_of_one_group_fall_into_one_split():
+    class Paired(ChainWorld):
+        def task_group(self, task: str) -> str:
+            return str(int(task.removeprefix("start-")) // 2)
+
+    env = Paired(length=42)
+    splits = split_tasks(env, DataConfig(validation_share=0.2, test_share=0.3), seed=1)["long"]
+    groups = {split: {env.task_group(task) for task in splits[split]} for split in ("train", "validation", "test")}
+    assert all(groups.values()) and sum(map(len, groups.values())) == 21  # 20 pairs and a single
+    assert sorted(splits["train"] + splits["validation"] + splits["test"]) == sorted(splits["all"])
+
+
 # What is played -------------------------------------------------------------------------------------
 
 

@@ -14,22 +14,25 @@ def split_tasks(env: TextEnv, config: DataConfig, *, seed: int) -> dict[str, Spl
     """Tasks of every stage by split: ``result[stage]["train" | "validation" | "test" | "all"]``.
 
     A task that exists in several stages falls into the same split in all of them, so that nothing of a held-out start
-    state is seen in an easier stage.
+    state is seen in an easier stage. Tasks of one ``task_group`` stay together; the shares are shares of groups.
 
     Raises:
         DataError: A share asks for tasks but the environment has too few to give it any.
     """
-    every = list(dict.fromkeys(task for stage in env.stages for task in env.tasks(stage)))
+    groups = {task: env.task_group(task) for stage in env.stages for task in env.tasks(stage)}
+    every = list(dict.fromkeys(groups.values()))
     order = [every[place] for place in generator(seed, "splits").permutation(len(every))]
     counts = {"validation": round(len(every) * config.validation_share), "test": round(len(every) * config.test_share)}
+    unit = "tasks" if len(every) == len(groups) else "groups of tasks"
     for split, share in (("validation", config.validation_share), ("test", config.test_share)):
         if share and not counts[split]:
             raise DataError(
-                f"data.{split}_share={share} of {len(every)} tasks is none; raise it, or set it to 0 and use evaluation.split=all"
+                f"data.{split}_share={share} of {len(every)} {unit} is none; raise it, or set it to 0 and use evaluation.split=all"
             )
-    home = dict.fromkeys(order, "train")
-    home.update(dict.fromkeys(order[: counts["test"]], "test"))
-    home.update(dict.fromkeys(order[counts["test"] : counts["test"] + counts["validation"]], "validation"))
+    split_of = dict.fromkeys(order, "train")
+    split_of.update(dict.fromkeys(order[: counts["test"]], "test"))
+    split_of.update(dict.fromkeys(order[counts["test"] : counts["test"] + counts["validation"]], "validation"))
+    home = {task: split_of[group] for task, group in groups.items()}
     return {stage: _by_split(env.tasks(stage), home) for stage in env.stages}
 
 

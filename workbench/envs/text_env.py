@@ -94,6 +94,10 @@ class TextEnv(gymnasium.Env[str, str]):
     def task_statement(self) -> str:
         """The instruction for the current task."""
 
+    def task_group(self, task: str) -> str:
+        """What ``task`` shares with others that must not be split between training and test, such as its repository or room."""
+        return task
+
     def snapshot(self) -> dict[str, Any]:
         """Everything ``restore`` needs to continue from here, as JSON values."""
         raise EnvError(f"{self.name}: this environment cannot be branched; it defines no snapshot()")
