@@ -1,0 +1,54 @@
+"""The whole configuration of a run: the one source of command-line settings, YAML files and forms.
+
+Every field has a default, a range and a description. ``load_preset`` and ``load_config`` return a validated
+:class:`RunConfig`; ``apply_overrides`` takes ``a.b=c`` strings. Unknown keys are refused with the nearest
+known ones. Names follow TRL and transformers where they have one.
+"""
+
+from workbench.config.base import Count, Rate, Section, Share
+from workbench.config.data import Behaviour, DataConfig, EndpointConfig, TeacherConfig
+from workbench.config.loading import apply_overrides, dump_config, load_config, load_preset, preset_names, section_keys, validated
+from workbench.config.players import EnvConfig, LoraSettings, PolicyConfig, ReflectionConfig, TinyConfig
+from workbench.config.run import PHASES, Phase, RunConfig
+from workbench.config.sections import (
+    CurriculumConfig,
+    DeviceConfig,
+    EvaluationConfig,
+    RecordConfig,
+    ReplaySettings,
+    RLSettings,
+    SFTSettings,
+)
+
+__all__ = [
+    "PHASES",
+    "Behaviour",
+    "Count",
+    "CurriculumConfig",
+    "DataConfig",
+    "DeviceConfig",
+    "EndpointConfig",
+    "EnvConfig",
+    "EvaluationConfig",
+    "LoraSettings",
+    "Phase",
+    "PolicyConfig",
+    "RLSettings",
+    "Rate",
+    "RecordConfig",
+    "ReflectionConfig",
+    "ReplaySettings",
+    "RunConfig",
+    "SFTSettings",
+    "Section",
+    "Share",
+    "TeacherConfig",
+    "TinyConfig",
+    "apply_overrides",
+    "dump_config",
+    "load_config",
+    "load_preset",
+    "preset_names",
+    "section_keys",
+    "validated",
+]
