@@ -1,5 +1,6 @@
 """Environments by name, and the errors of a name that does not work."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import gymnasium
 import pytest
 
 from tests.chain_world import ChainWorld
-from workbench.envs.catalog import env_names, make_env, register_with_gymnasium
+from workbench.envs.catalog import env_names, gymnasium_id, make_env, register_with_gymnasium
+from workbench.envs.checker import check_text_env
 from workbench.envs.taxi import DangerousTaxi
 from workbench.errors import EnvError
 
@@ -36,7 +38,8 @@ def test_shipped_and_own_environments_are_built_with_their_options():
         ("json:Nothing", {}, "module json has no Nothing; it defines no TextEnv subclass"),
         ("json:JSONDecoder", {}, "the class JSONDecoder, not a subclass"),
         ("json:dumps", {}, "a function, not a subclass"),
-        ("no_such_package.module:Env", {}, "importing no_such_package.module failed: ModuleNotFoundError"),
+        ("no_such_package.module:Env", {}, "importing no_such_package.module failed: ModuleNotFoundError: No module"),
+        ("no_such_package.module:Env", {}, "call from the folder that holds it, or name that folder in PYTHONPATH"),
         ("workbench.envs.text_env:TextEnv", {}, "does not define _act, _begin, admissible_commands"),
         ("a b:C", {}, "not of the form package.module:ClassName"),
         ("tests.chain_world:", {}, "not of the form package.module:ClassName"),
@@ -80,6 +83,49 @@ def test_a_constructor_that_refuses_an_option_by_type_or_value_is_one_line(tmp_p
         make_env("picky_env_module:Picky")
     with pytest.raises(EnvError, match="could not be built: ValueError: "):
         make_env("picky_env_module:Picky", size="many")
+
+
+def test_your_own_world_is_found_in_the_current_folder_and_never_stands_in_for_a_package(tmp_path: Path, monkeypatch):
+    (tmp_path / "folder_env_module.py").write_text("from tests.chain_world import ChainWorld as Mine\n", encoding="utf-8")
+    (tmp_path / "graphlib.py").write_text("raise SystemExit('the folder came before the library')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(tmp_path))])
+    for module in ("folder_env_module", "graphlib"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    make_env("taxi")
+    assert str(tmp_path) not in sys.path, "a shipped world asks for nothing from this folder"
+    assert isinstance(make_env("folder_env_module:Mine"), ChainWorld)
+    assert sys.path[-1] == str(tmp_path)
+    with pytest.raises(EnvError, match="module graphlib has no Mine"):
+        make_env("graphlib:Mine")
+
+
+@pytest.mark.parametrize("name", env_names())
+def test_importing_the_workbench_makes_every_world_known_to_gymnasium(name):
+    """In a fresh process, since this one has registered them already."""
+    program = (
+        "import gymnasium, sys, warnings, workbench\n"
+        "from gymnasium.utils.env_checker import check_env\n"
+        "warnings.simplefilter('error')\n"
+        "env = gymnasium.make(sys.argv[1])\n"
+        "check_env(env.unwrapped, skip_render_check=True)\n"
+        "observation, info = env.reset(seed=1)\n"
+        "assert isinstance(observation, str) and observation\n"
+        "print(env.unwrapped.name)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, gymnasium_id(name)], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == name
+
+
+@pytest.mark.parametrize("name", env_names())
+def test_every_shipped_world_keeps_the_contract(name):
+    check_text_env(lambda: make_env(name))
+
+
+def test_an_unknown_name_has_no_gymnasium_id():
+    with pytest.raises(EnvError, match="no shipped environment is called 'taxy'; did you mean 'taxi'"):
+        gymnasium_id("taxy")
 
 
 def test_registration_with_gymnasium_is_idempotent():

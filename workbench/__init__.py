@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from workbench.envs.catalog import register_with_gymnasium
+
 if TYPE_CHECKING:
     from workbench.config import RunConfig, load_preset
     from workbench.envs.checker import check_text_env
@@ -11,7 +13,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Looked up on first use, so that `import workbench` costs nothing and never loads torch.
+# What Gymnasium asks of a package of environments: that importing it is enough for `gymnasium.make`. Only names are given here.
+register_with_gymnasium()
+
+# Looked up on first use, so that `import workbench` never loads torch.
 _HOMES = {
     "RunConfig": "workbench.config",
     "load_preset": "workbench.config",

@@ -6,7 +6,6 @@ standard output is one JSON object.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +20,6 @@ Result = dict[str, Any]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code (0 done, 2 a person can mend it, 130 interrupted)."""
-    # An environment of one's own (package.module:ClassName) lies in the folder the command is called from.
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.insert(0, here)
     arguments = _parser().parse_args(argv)
     try:
         result: Result = arguments.command(arguments)

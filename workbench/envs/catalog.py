@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import os
+import sys
 from typing import Any
 
 import gymnasium
@@ -9,10 +11,11 @@ import gymnasium
 from workbench.envs.text_env import TextEnv
 from workbench.errors import EnvError, WorkbenchError, nearest
 
-GYMNASIUM_ID = "workbench/DangerousTaxi-v0"
-
 # Imported when asked for, so that naming one world does not load the others.
-_SHIPPED = {"taxi": "workbench.envs.taxi:DangerousTaxi"}
+_SHIPPED = {
+    "frozen-lake": "workbench.envs.frozen_lake:FrozenLake",
+    "taxi": "workbench.envs.taxi:DangerousTaxi",
+}
 
 
 def env_names() -> list[str]:
@@ -52,10 +55,22 @@ def undefined_methods(env_class: type[TextEnv]) -> list[str]:
     return [name for name in dir(env_class) if getattr(getattr(env_class, name), "__isabstractmethod__", False)]
 
 
+def gymnasium_id(name: str) -> str:
+    """What ``gymnasium.make`` knows a shipped environment by, such as ``workbench/DangerousTaxi-v0`` for ``taxi``.
+
+    Raises:
+        EnvError: No shipped environment has that name.
+    """
+    if name not in _SHIPPED:
+        raise EnvError(f"no shipped environment is called {name!r}; {nearest(name, env_names())}")
+    return f"workbench/{_SHIPPED[name].partition(':')[2]}-v0"
+
+
 def register_with_gymnasium() -> None:
-    """Make DangerousTaxi known to ``gymnasium.make`` as ``workbench/DangerousTaxi-v0``; calling it again changes nothing."""
-    if GYMNASIUM_ID not in gymnasium.registry:
-        gymnasium.register(GYMNASIUM_ID, entry_point="workbench.envs.taxi:DangerousTaxi")
+    """Make every shipped environment known to ``gymnasium.make``, as ``import workbench`` does; a second call changes nothing."""
+    for name, entry_point in _SHIPPED.items():
+        if gymnasium_id(name) not in gymnasium.registry:
+            gymnasium.register(gymnasium_id(name), entry_point=entry_point)
 
 
 def _shipped(name: str) -> type[TextEnv] | None:
@@ -66,11 +81,17 @@ def _imported(name: str) -> type[TextEnv]:
     module_name, _, class_name = name.partition(":")
     if not class_name.isidentifier() or not all(part.isidentifier() for part in module_name.split(".")):
         raise EnvError(f"environment {name!r} is not of the form package.module:ClassName")
+    # Your own world may lie in the folder that the workbench runs in. It is searched last, so that nothing there stands in for an
+    # installed package, and only once a name asks for a module.
+    if name not in _SHIPPED.values() and (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
     try:
         module = importlib.import_module(module_name)
     # The module is the person's own code, and importing it may raise anything.
     except (Exception, SystemExit) as error:
-        raise EnvError(f"environment {name!r}: importing {module_name} failed: {_reason(error)}") from error
+        absent = isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]
+        advice = "; call from the folder that holds it, or name that folder in PYTHONPATH" if absent else ""
+        raise EnvError(f"environment {name!r}: importing {module_name} failed: {_reason(error)}{advice}") from error
     classes = {key: value for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, TextEnv)}
     if class_name not in vars(module):
         known = [key for key in classes if key != TextEnv.__name__]

@@ -1,7 +1,7 @@
 """The environment contract: a ``gymnasium.Env`` whose observations and actions are text.
 
-Subclass :class:`TextEnv` and implement ``tasks``, ``_begin`` and ``_act``; give it ``snapshot``, ``restore``
-and ``oracle`` where you can. ``workbench.envs.checker.check_text_env`` proves the contract for any class.
+Subclass :class:`TextEnv` and implement what it leaves abstract; give it ``oracle`` where you can, and ``snapshot`` and ``restore``
+where playing a trajectory again is too slow. ``workbench.envs.checker.check_text_env`` proves the contract for any class.
 """
 
 from abc import abstractmethod
@@ -63,6 +63,8 @@ class TextEnv(gymnasium.Env[str, str]):
         self.turns_taken = 0
         self.success = False
         self._over = True
+        self._origin: dict[str, Any] = {}
+        self._trail: list[str] = []
 
     # What a subclass provides -------------------------------------------------------------------------
 
@@ -99,12 +101,33 @@ class TextEnv(gymnasium.Env[str, str]):
         return task
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything ``restore`` needs to continue from here, as JSON values."""
-        raise EnvError(f"{self.name}: this environment cannot be branched; it defines no snapshot()")
+        """Everything ``restore`` needs to continue from here, as JSON values; unless overridden, the seed and every command so far.
+
+        Raises:
+            EnvError: No trajectory was begun, or ``reset`` or ``step`` is overridden and keeps no account of it.
+        """
+        if not self._origin or len(self._trail) != self.turns_taken:
+            raise EnvError(f"{self.name}: this environment cannot be branched here; call reset() first, or define snapshot() and restore()")
+        return {**self._origin, "commands": list(self._trail)}
 
     def restore(self, snapshot: dict[str, Any]) -> tuple[str, Info]:
-        """Return to a state that ``snapshot`` described; gives its observation and info."""
-        raise EnvError(f"{self.name}: this environment cannot be branched; it defines no restore()")
+        """Return to a state that ``snapshot`` described; gives its observation and info. Unless overridden, it is played again.
+
+        Raises:
+            EnvError: ``snapshot`` is not one of this environment's.
+        """
+        try:
+            dice, commands = snapshot["dice"], snapshot["commands"]
+            if not isinstance(dice, int):
+                self.np_random.bit_generator.state = dice
+            self.reset(seed=dice if isinstance(dice, int) else None, options=snapshot["options"])
+            for command in commands:
+                self.step(command)
+        # It may come from a file: whatever is wrong with it is told in one line.
+        except (KeyError, TypeError, ValueError) as error:
+            self._over = True
+            raise EnvError(f"{self.name}: this snapshot cannot be restored: {error}; take one with snapshot()") from None
+        return self.observe(), self._info()
 
     def oracle(self) -> list[str] | None:
         """A shortest sequence of commands that solves the task from here, or None when unknown."""
@@ -120,6 +143,9 @@ class TextEnv(gymnasium.Env[str, str]):
         """
         super().reset(seed=seed)
         options = dict(options or {})
+        # Without a seed the dice go on from where they are, so that a replay has to know their state.
+        self._origin = {"dice": self.np_random.bit_generator.state if seed is None else seed, "options": dict(options)}
+        self._trail = []
         stage = options.pop("stage", None) or self.stages[-1]
         task = options.pop("task", None)
         if options:
@@ -149,6 +175,7 @@ class TextEnv(gymnasium.Env[str, str]):
             raise EnvError(f"{self.name}: {action!r} is not admissible here; {nearest(str(action), known)}")
         outcome = self._act(action)
         self.turns_taken += 1
+        self._trail.append(action)
         truncated = not outcome.terminated and self.turns_taken >= self.horizon
         self._over = outcome.terminated or truncated
         return self.observe(), float(outcome.reward), outcome.terminated, truncated, self._info()
