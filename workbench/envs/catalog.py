@@ -14,6 +14,7 @@ from workbench.errors import EnvError, WorkbenchError, nearest
 # Imported when asked for, so that naming one world does not load the others.
 _SHIPPED = {
     "frozen-lake": "workbench.envs.frozen_lake:FrozenLake",
+    "household": "workbench.envs.household.world:Household",
     "taxi": "workbench.envs.taxi:DangerousTaxi",
 }
 

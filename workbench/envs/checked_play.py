@@ -17,7 +17,7 @@ _LONGEST_VALUE = 160
 _LIST_GAP = r"\W*(?:\w{1,3}\W+)?"
 """What stands between the entries of a list: punctuation, a number, a label, ``or``."""
 _SCATTERED = 4
-"""From so many commands on, an observation that names all of them is a list in whatever form."""
+"""From so many commands on, a first observation that names all of them is a list in whatever form."""
 
 
 class Step(NamedTuple):
@@ -141,14 +141,15 @@ def _check_texts(step: Step) -> None:
             commands,
         )
         require(len(set(commands)) == len(commands), "admissible commands differ from each other", "one is listed twice", commands)
-        shown = _lists_commands(seen, commands)
+        shown = _lists_commands(seen, commands, at_start=step.command is None)
         require(not shown, "the observation does not contain the list of commands", "observe() appends it; the prompt adds it", seen)
 
 
-def _lists_commands(text: str, commands: Sequence[str]) -> bool:
+def _lists_commands(text: str, commands: Sequence[str], *, at_start: bool) -> bool:
     if len(commands) < 2:
         return False
     words = [rf"(?<!\w){re.escape(command)}(?!\w)" for command in commands]
-    if len(commands) >= _SCATTERED and all(re.search(word, text) for word in words):
+    # Later on the path so far may be shown, and it may have led through all of them.
+    if at_start and len(commands) >= _SCATTERED and all(re.search(word, text) for word in words):
         return True
     return re.search(_LIST_GAP.join(words), text) is not None
