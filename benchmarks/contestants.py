@@ -39,6 +39,8 @@ class Iteration(NamedTuple):
     flops: float
     padded_flops: float
     update_flops: float
+    model_flops: float
+    """As if no two prompts shared a beginning."""
 
     @property
     def speed(self) -> float:
@@ -71,6 +73,7 @@ class Ours:
         self.collector = WatchedCollector(made.make_env, made.policy, made.reflection, made.rules, made.batch_size)
         self.loop = OnlineLoop(session.config, self.collector, session.tasks, session.writer, session.checkpoints(PHASE))
         self.work = Work(players.policy.model, players.reflection.model)
+        self.work.watch(players.policy)
 
     def iterate(self) -> Iteration:
         """Collect, learn, record."""
@@ -97,6 +100,7 @@ class Ours:
             flops=self.work.flops,
             padded_flops=self.work.padded_flops,
             update_flops=self.work.update_flops,
+            model_flops=self.work.model_flops,
         )
 
     def evaluate(self) -> None:
@@ -156,4 +160,5 @@ class Theirs:
             flops=self.work.flops,
             padded_flops=self.work.padded_flops,
             update_flops=self.work.update_flops,
+            model_flops=self.work.model_flops,
         )

@@ -7,7 +7,12 @@ before its online phase, so that trajectories have a realistic length. Three con
 (frozen greedy reflection player, each prompt decoded once), ours with sampled reflections, and the reference
 (``reference_loop.py``), which plays the trajectories again that ours as shipped has just played. The first iteration of each is not
 counted: ours knows no reflection by heart then, which is shown apart. The evaluation that a run makes before its first update comes
-after it. Prints a table and exits with code 1 when a target is missed. Meant for an idle machine.
+after it.
+
+The share of the matrix rate is that of model FLOPs, as model FLOPs utilisation is usually meant: what forward and backward passes over
+the prompts ask for. Ours computes beginnings that prompts share once; what it really carries out is shown beside.
+
+Prints a table and exits with code 1 when a target is missed. Meant for an idle machine.
 """
 
 import argparse
@@ -138,10 +143,12 @@ def print_table(results: Results) -> None:
         "policy's prompt, tokens a turn": (lambda one: one.prompt_tokens / one.turns, ".1f"),
         "reflection in it, tokens a turn": (lambda one: one.reflection_tokens / one.turns, ".1f"),
         "reflection decoded, tokens a turn": (lambda one: one.decoded_tokens / one.turns, ".1f"),
-        "GFLOP an iteration": (lambda one: one.flops / 1e9, ".2f"),
+        "model GFLOP an iteration": (lambda one: one.model_flops / 1e9, ".2f"),
+        "  carried out": (lambda one: one.flops / 1e9, ".2f"),
         "  spent on padding besides": (lambda one: one.padded_flops / 1e9, ".2f"),
-        "share of the matrix rate": (lambda one: one.flops / one.seconds / rate, ".1%"),
-        "  in the update": (lambda one: one.update_flops / one.parts["update"] / rate, ".1%"),
+        "share of the matrix rate": (lambda one: one.model_flops / one.seconds / rate, ".1%"),
+        "  carried out of it": (lambda one: one.flops / one.seconds / rate, ".1%"),
+        "  carried out in the update": (lambda one: one.update_flops / one.parts["update"] / rate, ".1%"),
     }
     print(f"{'':<36}" + "".join(f"{name:>18}" for name in columns))
     for what, (value, form) in lines.items():
@@ -159,9 +166,16 @@ def print_verdict(results: Results) -> int:
         met.append(median(steady) >= target)
         print(f"{name}: {spread}, target {target:g}: {'met' if met[-1] else 'MISSED'}")
     shipped = results.iterations[SHIPPED]
-    share = median(one.flops / one.seconds for one in shipped[1:]) / median(results.matrix_rates)
+    rate = median(results.matrix_rates)
+    share, carried = (
+        median(value / one.seconds for one, value in pairs) / rate
+        for pairs in ([(one, one.model_flops) for one in shipped[1:]], [(one, one.flops) for one in shipped[1:]])
+    )
     met.append(share >= SHARE_TARGET)
-    print(f"{SHIPPED}: {share:.0%} of the matrix rate, target {SHARE_TARGET:.0%}: {'met' if met[-1] else 'MISSED'}")
+    print(
+        f"{SHIPPED}: {share:.0%} of the matrix rate ({carried:.0%} carried out, the rest spared by shared beginnings), "
+        f"target {SHARE_TARGET:.0%}: {'met' if met[-1] else 'MISSED'}"
+    )
     met.append(results.writing <= WRITE_TARGET)
     print(f"{SHIPPED}: writing {results.writing:.2%} of iterations in a row, target {WRITE_TARGET:.0%}: {'met' if met[-1] else 'MISSED'}")
     return 0 if all(met) else 1

@@ -1,11 +1,14 @@
 """Counts what models compute, and measures what the machine could."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+
+from workbench.models.language_model import LanguageModel
 
 SIDE = 2048
 BACKWARD = 2
@@ -31,6 +34,25 @@ class Work:
         self.flops = 0.0
         self.padded_flops = 0.0
         self.update_flops = 0.0
+        self.spared_flops = 0.0
+
+    @property
+    def model_flops(self) -> float:
+        """What the model asks for: as if every prompt were computed alone, whatever is spared by sharing beginnings."""
+        return self.flops + self.spared_flops
+
+    def watch(self, player: LanguageModel) -> None:
+        """Count what ``player`` spares where prompts that begin alike share their beginnings."""
+        computed = player.last_logits
+
+        def last_logits(prompts: Sequence[Sequence[int]]) -> Tensor:
+            before = self.flops
+            result = computed(prompts)
+            alone = sum(_flops_alone(player, len(prompt)) for prompt in prompts)
+            self.spared_flops += alone * (1 + BACKWARD * torch.is_grad_enabled()) - (self.flops - before)
+            return result
+
+        player.last_logits = last_logits  # type: ignore[method-assign]
 
     def add(self, flops: float, real_share: float) -> None:
         """Count a forward pass of which only ``real_share`` was not padding."""
@@ -69,6 +91,22 @@ class _Counter:
         """Count one product; rows of one position each are never padding."""
         is_padded = args[0].shape[1] == self.width > 1
         self.work.add(2.0 * layer.weight.numel() * args[0].numel() / layer.in_features, self.real_share if is_padded else 1.0)
+
+
+def _flops_alone(player: LanguageModel, tokens: int) -> float:
+    """Of one pass over one prompt whose last position is answered: a last block computes keys and values there, the rest once."""
+    model: Any = player.model
+    *blocks, last = model.model.layers
+    attention = last.self_attn
+    early = sum(layer.weight.numel() for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear))
+    early += attention.k_proj.weight.numel() + attention.v_proj.weight.numel()
+    once = sum(
+        layer.weight.numel()
+        for layer in (attention.q_proj, attention.o_proj, *last.mlp.children(), model.lm_head)
+        if hasattr(layer, "weight")
+    )
+    pairs = len(blocks) * tokens * (tokens + 1) // 2 + tokens
+    return 2.0 * (early * tokens + once) + 4.0 * model.config.hidden_size * pairs
 
 
 def matrix_rate() -> float:

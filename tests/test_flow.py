@@ -27,7 +27,6 @@ from workbench.store.reader import Run
 from workbench.store.writer import RunWriter
 from workbench.trainers.advantages import returns_to_go
 from workbench.trainers.checkpoint import latest, save_checkpoint
-from workbench.trainers.loop import _with_advantages
 from workbench.trainers.reinforce import Reinforce, UpdateResult
 from workbench.trainers.replay import Step
 
@@ -94,7 +93,7 @@ def test_from_reset_to_the_page(players, paths):
 
     result, optimizer = learned(players, batch)
     assert result.metrics["policy/kl"] == pytest.approx(0, abs=1e-6), "the stored probabilities are those of the policy that played"
-    write(paths, _with_advantages(batch, result.advantages), result)
+    write(paths, batch, result)
     stored = Run(paths).trajectory(one.trajectory_id)
     first = sum(len(before.turns) for before in batch[:longest])
     assert [turn.advantage for turn in stored.turns] == pytest.approx(result.advantages[first : first + len(one.turns)])
@@ -117,7 +116,7 @@ def test_from_reset_to_the_page(players, paths):
 
 def write(paths: RunPaths, trajectories: list[Trajectory], result: UpdateResult) -> None:
     writer = RunWriter(paths)
-    writer.trajectories(trajectories)
+    writer.trajectories(trajectories, result.advantages)
     writer.metrics("rl", 1, result.metrics)
     writer.flush()
     writer.status("finished")

@@ -35,6 +35,8 @@ from workbench.models.sources import locate, readable
 from workbench.seeding import derived_seed
 
 POLICY, REFLECTION = "policy", "reflection"
+SHORT_CONTEXT = 96
+"""Tokens; measured with heads of 32 on two cores, where the two ways take equally long at about 80."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ def build_tiny(size: TinyConfig, tokenizer: PreTrainedTokenizerBase, *, seed: in
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        # Up to about this length two plain products are faster on a CPU than the fused kernel, forwards and backwards.
+        attention = "eager" if size.n_positions <= SHORT_CONTEXT else "sdpa"
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     return with_last_block(model) if isinstance(model, LlamaForCausalLM) else model
 
 

@@ -61,8 +61,8 @@ _WORDS_OF_TURN = ("admissible_commands", "labels")
 _NUMBERS_OF_TURN = ("probabilities", "prompt_token_ids", "label_token_ids")
 
 
-def rows(batch: Sequence[Trajectory]) -> pa.Table:
-    """One row per turn of every trajectory, in order, in the columns of ``SCHEMA``."""
+def rows(batch: Sequence[Trajectory], advantages: Sequence[float | None] | None = None) -> pa.Table:
+    """One row per turn of every trajectory, in order, in the columns of ``SCHEMA``; ``advantages``, one a turn, replace the turns' own."""
     turns = [turn for trajectory in batch for turn in trajectory.turns]
     reflections = [turn.reflection for turn in turns]
     columns: dict[str, pa.Array] = {}
@@ -75,6 +75,8 @@ def rows(batch: Sequence[Trajectory]) -> pa.Table:
     columns["return_to_go"] = _column("return_to_go", list(chain.from_iterable(trajectory.returns_to_go() for trajectory in batch)))
     for name in _OF_TURN:
         columns[name] = _column(name, list(map(attrgetter(name), turns)))
+    if advantages is not None:
+        columns["advantage"] = _column("advantage", list(advantages))
     for name in _WORDS_OF_TURN:
         columns[name] = _words(list(map(attrgetter(name), turns)))
     for name in _NUMBERS_OF_TURN:

@@ -34,6 +34,7 @@ class RunWriter:
         self.paths = paths
         self._lines = {name: LineFile(getattr(paths, name)) for name in ("metrics", "evaluations", "events")}
         self._buffer: list[Trajectory] = []
+        self._advantages: list[float | None] = []
         self._last_part: int | None = None
         self._last_flush = time.monotonic()
         self._status: dict[str, Any] = read_status(paths.status) or {"state": "queued"}
@@ -55,18 +56,27 @@ class RunWriter:
         with writing(self.paths.folder):
             self._lines[name].append(line)
 
-    def trajectories(self, batch: Sequence[Trajectory]) -> None:
+    def trajectories(self, batch: Sequence[Trajectory], advantages: Sequence[float] | None = None) -> None:
         """Keep trajectories for the next part; a part is written every few thousand turns or ten seconds.
 
+        Args:
+            batch: What was played.
+            advantages: One for every turn of ``batch`` in order, as an update used them; the turns' own when None. Given apart, since
+                putting them into frozen turns would copy every turn.
+
         Raises:
-            ValueError: A trajectory has no turns, so that no row would remember it.
+            ValueError: A trajectory has no turns, so that no row would remember it; or there are more or fewer advantages than turns.
         """
         for trajectory in batch:
             if not trajectory.turns:
                 raise ValueError(f"trajectory {trajectory.trajectory_id!r} has no turns and cannot be recorded")
+        own = [turn.advantage for trajectory in batch for turn in trajectory.turns]
+        if advantages is not None and len(advantages) != len(own):
+            raise ValueError(f"{len(advantages)} advantages were given for {len(own)} turns")
         self._buffer.extend(batch)
+        self._advantages.extend(own if advantages is None else advantages)
         waited = time.monotonic() - self._last_flush
-        if waited >= _FLUSH_SECONDS or sum(len(trajectory.turns) for trajectory in self._buffer) >= _FLUSH_TURNS:
+        if waited >= _FLUSH_SECONDS or len(self._advantages) >= _FLUSH_TURNS:
             self.flush()
 
     def flush(self) -> None:
@@ -76,9 +86,9 @@ class RunWriter:
             return
         with writing(self.paths.folder):
             number = self._part_number() + 1
-            write_part(self.paths.trajectories, number, rows(self._buffer))
+            write_part(self.paths.trajectories, number, rows(self._buffer, self._advantages))
         self._last_part = number
-        self._buffer = []
+        self._buffer, self._advantages = [], []
 
     def _part_number(self) -> int:
         if self._last_part is None:
@@ -103,7 +113,7 @@ class RunWriter:
         Raises:
             StoreError: The run holds less than the position says: files were lost.
         """
-        self._buffer = []
+        self._buffer, self._advantages = [], []
         with writing(self.paths.folder):
             sizes = {name: file.size() for name, file in self._lines.items()}
             have = {**sizes, "part": self._part_number()}

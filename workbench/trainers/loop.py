@@ -5,7 +5,7 @@ An algorithm (``reinforce.py``) turns a batch of steps into an update; everythin
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,6 @@ class OnlineLoop:
         self.scheduler.step()
         self.replay.add(trajectories, steps)
         self.update += 1
-        updated = time.perf_counter()
         change = self.curriculum.record(stage, [trajectory.success for trajectory in trajectories])
         if change is not None:
             self.writer.event(
@@ -135,10 +134,11 @@ class OnlineLoop:
             )
         if result.metrics["policy/skipped_steps"]:
             self.writer.event("warning", "an optimizer step was skipped: the loss or gradient was not finite", update=self.update)
+        metrics = {**self._metrics(trajectories, stage), **result.metrics}
+        updated = time.perf_counter()
         every = self.config.record.trajectories_every
         if every and self.update % every == 0:
-            self.writer.trajectories(_with_advantages(trajectories, result.advantages))
-        metrics = {**self._metrics(trajectories, stage), **result.metrics}
+            self.writer.trajectories(trajectories, result.advantages)
         timings = self.collector.timings
         metrics["time/collect_seconds"] = collected - started
         metrics.update({"time/reflect_seconds": timings.reflect, "time/act_seconds": timings.act, "time/env_seconds": timings.env})
@@ -236,11 +236,6 @@ def _shuffled_place(seed: int, stage: str, number: int, count: int) -> int:
     """Place of the ``number``-th trajectory's task in an endless pass over ``count`` tasks, reshuffled each time."""
     epoch, place = divmod(number, count)
     return int(generator(seed, "tasks", stage, epoch).permutation(count)[place])
-
-
-def _with_advantages(trajectories: Sequence[Trajectory], advantages: Sequence[float]) -> list[Trajectory]:
-    values = iter(advantages)
-    return [replace(one, turns=tuple(replace(turn, advantage=next(values)) for turn in one.turns)) for one in trajectories]
 
 
 def dump_memo(memo: dict[tuple[int, ...], Reflection]) -> list[list[Any]]:
