@@ -14,7 +14,7 @@ from workbench.envs.catalog import make_env
 from workbench.models.loading import build_players
 from workbench.models.policy import Policy
 from workbench.models.reflection import ModelReflection
-from workbench.recipes.reflect_rl import tokenizer_for
+from workbench.recipes.sets import tokenizer_for
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Assignment, Rules
 

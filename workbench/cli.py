@@ -76,10 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--stage", help="stage to play (default: the last)")
     evaluate.add_argument("--split", choices=["train", "validation", "test", "all"], help="start states (default: the configuration's)")
     play = command("play", _play, "play an environment in the terminal")
-    play.add_argument("env", metavar="ENV")
+    play.add_argument("env", nargs="?", metavar="ENV", help="a known environment, or package.module:ClassName of your own")
+    play.add_argument("--run", metavar="RUN", help="have this run's players at hand, and its environment where ENV is left out")
     play.add_argument("--seed", type=int, default=0)
     play.add_argument("--task")
     play.add_argument("--stage")
+    play.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="such as env.options.horizon=30")
     for sub in commands.choices.values():
         sub.add_argument("--runs-dir", metavar="D", help="where runs are (default: $WORKBENCH_RUNS or runs/)")
     return parser
@@ -191,7 +193,7 @@ def _generate(arguments: argparse.Namespace) -> Result:
     from workbench.data.sets import data_card
     from workbench.data.splits import split_tasks
     from workbench.envs.catalog import make_env
-    from workbench.recipes.reflect_rl import make_sets
+    from workbench.recipes.sets import make_sets
 
     config = _config(arguments)
     env = make_env(config.env.name, **config.env.options)
@@ -219,10 +221,23 @@ def _evaluate(arguments: argparse.Namespace) -> Result:
 
 def _play(arguments: argparse.Namespace) -> Result:
     from workbench.envs.catalog import make_env
-    from workbench.terminal import play
+    from workbench.terminal import Advisor, play, standard_screen
 
-    solved = play(make_env(arguments.env), seed=arguments.seed, task=arguments.task, stage=arguments.stage, read=input, write=print)
-    return {"env": arguments.env, "success": solved}
+    if not (arguments.env or arguments.run):
+        raise ConfigError("name an ENV, such as taxi, or a run to play beside with --run")
+    paths = find_run(run_root(arguments.runs_dir), arguments.run) if arguments.run else None
+    config = load_config(paths.config) if paths else apply_overrides(RunConfig(), [f"env.name={arguments.env}"])
+    if arguments.env and arguments.env != config.env.name:
+        raise ConfigError(f"run {arguments.run} was trained on {config.env.name!r}, not on {arguments.env!r}; leave ENV out")
+    config = apply_overrides(config, arguments.overrides)
+    env = make_env(config.env.name, **config.env.options)
+    advise: Advisor | None = None
+    if paths:
+        from workbench.recipes.advise import advisor  # torch takes seconds
+
+        advise = advisor(paths)
+    played = play(env, seed=arguments.seed, task=arguments.task, stage=arguments.stage, screen=standard_screen(), advise=advise)
+    return {"env": config.env.name, **played._asdict()}
 
 
 def _rate_line(found: Result) -> str:

@@ -48,6 +48,14 @@ class DataError(WorkbenchError, ValueError):
     """Training data that is missing, malformed or empty."""
 
 
+class EndpointError(WorkbenchError, RuntimeError):
+    """An outside model that cannot be reached, refuses, or does not answer."""
+
+
+class BudgetError(EndpointError):
+    """The next request could cost more than what may be spent."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence naming the known names closest to ``name``, or all of them when none is close."""
     known = sorted(known)

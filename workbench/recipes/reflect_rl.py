@@ -18,21 +18,17 @@ from typing import Any
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from workbench.config import Phase, RunConfig
-from workbench.data.generate import Example, generate
-from workbench.data.sets import EXAMPLES_FILE, Row, policy_row, read_examples, reflection_row, write_sets
-from workbench.data.splits import Splits
+from workbench.config import Phase
+from workbench.data.sets import EXAMPLES_FILE, Row, policy_row, read_examples, reflection_row
 from workbench.data.teachers import make_teacher
-from workbench.envs.text_env import TextEnv
 from workbench.errors import ConfigError, RunStopped
 from workbench.evaluation.evaluate import evaluate
 from workbench.models.language_model import LanguageModel
-from workbench.models.loading import POLICY, REFLECTION, Players, load_tokenizer
+from workbench.models.loading import POLICY, REFLECTION, Players
 from workbench.models.policy import Policy
 from workbench.models.reflection import HintReflection, ModelReflection, ReflectionPlayer, ShuffledReflection
-from workbench.models.tokenizer import train_tokenizer
-from workbench.prompts import MARKERS, single_token_labels
 from workbench.recipes.session import TOKENIZER, Session
+from workbench.recipes.sets import asking_bar, make_sets
 from workbench.records import Reflection
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Rules, Situation
@@ -77,35 +73,23 @@ def generate_data(session: Session) -> None:
     """The five SFT sets of this run, and the tokenizer of ``tiny`` players."""
     config = session.config
     started = time.perf_counter()
-    with session.bar("generate", config.data.trajectories + config.data.negatives, 0, "trajectory") as bar:
-        examples, tokenizer = make_sets(config, session.make_env(), session.tasks, session.paths.data, on_progress=bar.update)
-    session.writer.metrics("generate", 1, {"data/examples": float(len(examples)), "time/generate_seconds": time.perf_counter() - started})
+    writer = session.writer
+    with (
+        session.bar("generate", config.data.trajectories + config.data.negatives, 0, "trajectory") as bar,
+        asking_bar(writer.beat, show=session.show_progress) as watch,
+    ):
+        examples, tokenizer = make_sets(
+            config,
+            session.make_env(),
+            session.tasks,
+            session.paths.data,
+            on_progress=bar.update,
+            should_stop=writer.stop_requested,
+            watch=watch,
+        )
+    writer.metrics("generate", 1, {"data/examples": float(len(examples)), "time/generate_seconds": time.perf_counter() - started})
     keeps = "tiny" in (config.policy.model, config.reflection.model)
     _finish(session, "generate", {}, extra=(lambda folder: tokenizer.save_pretrained(folder / TOKENIZER)) if keeps else None)
-
-
-def make_sets(
-    config: RunConfig, env: TextEnv, tasks: dict[str, Splits], folder: Path, *, on_progress: Callable[[int], object] | None = None
-) -> tuple[list[Example], PreTrainedTokenizerBase]:
-    """Play for data, have it explained, and write the SFT sets into ``folder``; gives the examples and the policy's tokenizer."""
-    teacher = make_teacher(env)
-    examples = generate(env, tasks, teacher, config.data, seed=config.seed, on_progress=on_progress)
-    tokenizer = tokenizer_for(examples, config)
-    facts = {"seed": config.seed, "teacher": type(teacher).__name__, "environment": config.env.name}
-    write_sets(folder, examples, single_token_labels(tokenizer), config.data, seed=config.seed, facts=facts)
-    return examples, tokenizer
-
-
-def tokenizer_for(examples: list[Example], config: RunConfig) -> PreTrainedTokenizerBase:
-    """The policy's tokenizer: trained on these examples for ``tiny``, loaded otherwise."""
-    if config.policy.model != "tiny":
-        return load_tokenizer(config.policy.model)
-    statements = {example.task_statement for example in examples}
-    constant = [f"{statement}\n" for statement in statements] if len(statements) == 1 else []
-    texts = [f"{example.observation}\n" for example in examples] + [example.reflection for example in examples]
-    texts += [f"{statement}\n" for statement in statements if not constant]
-    texts += [f" {command}\n" for example in examples for command in example.commands]
-    return train_tokenizer(texts, whole=[*constant, *MARKERS], vocab_size=config.policy.tiny.vocab_size)
 
 
 def warm_up(session: Session, role: str) -> None:

@@ -4,7 +4,9 @@ A teacher looks at the environment's oracle and writes what a good reflection wo
 to take is always named last, and no teacher sees labels or the list of commands.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +30,35 @@ class Teacher(Protocol):
 
     def correct(self, env: TextEnv, mistake: Mistake, generator: np.random.Generator) -> str:
         """What the last command got wrong and how to mend it from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A step that was played and is to be explained."""
+
+    number: int
+    """Of the example in its data."""
+    task_statement: str
+    observation: str
+    commands: tuple[str, ...]
+    first: bool
+    """True at the first step of a trajectory."""
+    best: str
+    """The oracle's command."""
+    mistake: str | None
+    """The wrong command that led here, where it is to be corrected."""
+    draft: str
+    """What the environment's own rules say about the step."""
+
+
+class Tutor(Protocol):
+    """Explains many steps at once: by rules, through an endpoint, or from a recording."""
+
+    def explain(self, lessons: Sequence[Lesson]) -> list[str | None]:
+        """A reflection for each lesson, in order; None for one that has to be left out."""
+
+    def facts(self) -> dict[str, Any]:
+        """Who taught and what it took, for the data card."""
 
 
 def best_command(env: TextEnv) -> str:
