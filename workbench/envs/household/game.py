@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from workbench.envs.household.names import WORDINGS
+from workbench.envs.household.names import KNIVES, STATION, WORDINGS
 
 MIDDLE = -1
 """The place where a game begins: at no receptacle."""
+
+NOWHERE = -2
+"""Where a thing is that lies in no receptacle; it is out of play."""
 
 
 class Receptacle(NamedTuple):
@@ -26,7 +29,7 @@ class Thing(NamedTuple):
     name: str
     kind: str
     start: int
-    """Index of the receptacle it lies in at the beginning."""
+    """Index of the receptacle it lies in at the beginning, or ``NOWHERE``."""
     traits: frozenset[str]
     """Of ``clean``, ``heat``, ``cool``, ``slice``, ``vessel``, ``take`` and ``toggle``."""
 
@@ -68,30 +71,33 @@ class Game:
     fits: frozenset[tuple[str, str]]
     """Pairs (kind of receptacle, kind of thing)."""
     goal: Goal
+    words: str = ""
+    """The task in words; the wording of its goal when empty."""
 
     @cached_property
     def statement(self) -> str:
         """The task as the engine words it."""
         goal = self.goal
-        text = WORDINGS[goal.task_type][goal.wording].format(thing=goal.thing, place=goal.place)
+        text = self.words or WORDINGS[goal.task_type][goal.wording].format(thing=goal.thing, place=goal.place)
         return f"Your task is to: {text}."
 
     @cached_property
     def description(self) -> str:
         """The room as the engine words it."""
-        places = listed([place.name for place in self.receptacles])
-        return f"You are in the middle of a room. Looking quickly around you, you see {places}."
+        return description([place.name for place in self.receptacles])
 
     @cached_property
     def fingerprint(self) -> str:
         """Eight characters that change with anything in the game."""
-        content = repr((self.receptacles, [(*thing[:3], sorted(thing.traits)) for thing in self.things], sorted(self.fits), self.goal))
+        content = repr(
+            (self.receptacles, [(*thing[:3], sorted(thing.traits)) for thing in self.things], sorted(self.fits), self.goal, self.words)
+        )
         return hashlib.sha256(content.encode()).hexdigest()[:8]
 
     @cached_property
     def goal_things(self) -> tuple[int, ...]:
         """Indices of the things that can serve the goal."""
-        return tuple(index for index, thing in enumerate(self.things) if thing.kind == self.goal.thing)
+        return tuple(index for index, thing in enumerate(self.things) if thing.kind == self.goal.thing and thing.start >= 0)
 
     @cached_property
     def goal_places(self) -> tuple[int, ...]:
@@ -101,8 +107,8 @@ class Game:
     @cached_property
     def lamps(self) -> tuple[int, ...]:
         """Indices of the lamps that can serve the goal; none but in ``look``."""
-        kind = self.goal.place
-        return tuple(index for index, thing in enumerate(self.things) if thing.kind == kind and "toggle" in thing.traits)
+        right = [thing.kind == self.goal.place and "toggle" in thing.traits and thing.start >= 0 for thing in self.things]
+        return tuple(index for index, serves in enumerate(right) if serves)
 
     @cached_property
     def holders(self) -> tuple[tuple[bool, ...], ...]:
@@ -112,8 +118,8 @@ class Game:
     @cached_property
     def stations(self) -> dict[str, tuple[int, ...]]:
         """Receptacles that clean, heat and cool."""
-        kinds = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
-        return {verb: tuple(index for index, place in enumerate(self.receptacles) if place.kind == kind) for verb, kind in kinds.items()}
+        places = list(enumerate(self.receptacles))
+        return {verb: tuple(index for index, place in places if place.kind == kind) for verb, kind in STATION.items()}
 
     @cached_property
     def ways(self) -> dict[int, tuple[str, ...]]:
@@ -149,8 +155,13 @@ class Game:
                 if verb in thing.traits:
                     table |= {f"{verb} {thing.name} with {self.receptacles[here].name}": Operation(verb, index, here) for here in places}
         if "slice" in thing.traits:
-            knives = [number for number, other in enumerate(self.things) if other.kind in ("knife", "butterknife")]
+            knives = [number for number, other in enumerate(self.things) if other.kind in KNIVES]
             table |= {f"slice {thing.name} with {self.things[knife].name}": Operation("slice", index, knife) for knife in knives}
+
+
+def description(names: list[str]) -> str:
+    """What the engine says of a room with these receptacles."""
+    return f"You are in the middle of a room. Looking quickly around you, you see {listed(names)}."
 
 
 def listed(names: list[str]) -> str:

@@ -22,6 +22,17 @@ ALFWORLD_NAMES = {
 STATION = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 """The receptacle that each kind of preparation needs."""
 
+PREDICATES = {
+    "clean": "cleanable",
+    "heat": "heatable",
+    "cool": "coolable",
+    "slice": "sliceable",
+    "take": "pickupable",
+    "toggle": "toggleable",
+    "vessel": "isReceptacleObject",
+}
+"""The PDDL domain's predicates for the traits of things."""
+
 LAMP = "desklamp"
 KNIVES = ("knife", "butterknife")
 OPENABLE = frozenset({"cabinet", "drawer", "fridge", "microwave", "safe"})

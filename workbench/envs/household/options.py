@@ -1,17 +1,20 @@
 """The options of Household, checked, and the games and stages that follow from them."""
 
 import math
+import os
 from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
 from workbench.envs.household.game import Game
+from workbench.envs.household.game_reader import games_below
 from workbench.envs.household.generator import GameSet, generated_games
 from workbench.envs.household.names import LAMP, ROOMS, TASK_TYPES, THINGS
 from workbench.errors import EnvError, nearest
 
 OBSERVATIONS = ("paper", "compact")
 COMMANDS = ("all", "useful")
+ENGINES = ("twin", "textworld")
 MOST_GAMES = 100_000
 FEWEST_RECEPTACLES = 5
 MOST_RECEPTACLES = 40
@@ -27,6 +30,9 @@ class HouseholdOptions(NamedTuple):
     commands: str
     known: bool
     step_cost: float
+    engine: str
+    folder: str
+    """Folder of game files; empty when games are generated."""
 
     @classmethod
     def checked(
@@ -42,6 +48,8 @@ class HouseholdOptions(NamedTuple):
         commands: str,
         known: bool,
         step_cost: float,
+        engine: str,
+        games_dir: str | None,
     ) -> "HouseholdOptions":
         """The options of ``Household``.
 
@@ -61,10 +69,12 @@ class HouseholdOptions(NamedTuple):
             goal=_goal(goal),
         )
         chosen = _one_of("observation", observation, OBSERVATIONS), _one_of("commands", commands, COMMANDS)
-        return cls(wanted, *chosen, known, float(step_cost))
+        return cls(wanted, *chosen, known, float(step_cost), _one_of("engine", engine, ENGINES), _folder(games_dir))
 
     def all_games(self) -> dict[str, Game]:
         """The games by task id."""
+        if self.folder:
+            return games_below(self.folder, self.wanted.task_types, self.wanted.games)
         return generated_games(self.wanted)
 
     def stage_tasks(self) -> dict[str, tuple[str, ...]]:
@@ -112,6 +122,17 @@ def _task_types(value: object) -> tuple[str, ...]:
         raise EnvError(f"household: task_types names one twice: {', '.join(names)}; name each once")
     # In one order, so that the same types give the same games.
     return tuple(name for name in TASK_TYPES if name in names)
+
+
+def _folder(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value:
+        raise EnvError(f"household: games_dir must be a folder's path, found {value!r}")
+    path = os.path.expanduser(os.path.expandvars(value))
+    if "$" in path:
+        raise EnvError(f"household: games_dir {value!r} names an environment variable that is not set; set it, or give the path")
+    return path
 
 
 def _goal(value: object) -> tuple[str, str] | None:

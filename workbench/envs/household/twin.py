@@ -6,7 +6,7 @@ door and the carried thing allow, already in alphabetical order of their verbs.
 
 from collections.abc import Callable
 
-from workbench.envs.household.game import MIDDLE, Game, listed
+from workbench.envs.household.game import MIDDLE, NOWHERE, Game, description, listed
 from workbench.envs.household.names import KNIVES
 
 CLEAN, HOT, COOL, SLICED, LIT = 1, 2, 4, 8, 16
@@ -18,8 +18,7 @@ HELD = -1
 TwinState = tuple[int, tuple[bool, ...], tuple[int, ...], tuple[int, ...]]
 """Place, which receptacles are open, where every thing is, and every thing's condition."""
 
-HELP = """
-Available commands:
+HELP = """Available commands:
   look:                             look around your current location
   inventory:                        check your current inventory
   go to (receptacle):               move to a receptacle
@@ -52,7 +51,8 @@ class Twin:
         """Index of the carried thing, or -1."""
         self.contents: list[list[int]] = [[] for _ in game.receptacles]
         for index, start in enumerate(self.where):
-            self.contents[start].append(index)
+            if start != NOWHERE:
+                self.contents[start].append(index)
         self._replies: dict[str, Callable[[int, int], str]] = {
             "go": self._go,
             "open": self._open,
@@ -83,7 +83,7 @@ class Twin:
         for index, where in enumerate(self.where):
             if where == HELD:
                 self.held = index
-            else:
+            elif where != NOWHERE:
                 self.contents[where].append(index)
 
     def act(self, command: str) -> str:
@@ -124,8 +124,9 @@ class Twin:
         if useful:
             return (*clean, *cool, *ways, *heat, *move, *opens, *take, *use)
         close = [f"close {place.name}"] if place.openable and self.opened[here] else []
-        seen = reach if self.held == HELD else [*reach, self.held]
-        examine = sorted([f"examine {place.name}", *[f"examine {game.things[index].name}" for index in seen]])
+        # Of things only the carried one: the domain's condition for those lying here never holds in the engine.
+        carried = [f"examine {game.things[self.held].name}"] if self.held != HELD else []
+        examine = sorted([f"examine {place.name}", *carried])
         rest = ("help", "inventory", "look")
         return (*clean, *close, *cool, *examine, *ways, *heat, *rest, *move, *opens, *self._slices(here), *take, *use)
 
@@ -226,7 +227,8 @@ class Twin:
 
     def _look(self, thing: int, receptacle: int) -> str:
         if self.place == MIDDLE:
-            return self.game.description
+            # The engine lists only what stands at the very place; the whole room is described once, at the start.
+            return description([])
         return f"You are facing the {self.game.receptacles[self.place].name}. Next to it, you see nothing."
 
     def _inventory(self, thing: int, receptacle: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from workbench.envs.household.engine import Engine
 from workbench.envs.household.game import Game
 from workbench.envs.household.options import HouseholdOptions
 from workbench.envs.household.planner import shortest_plan
@@ -44,13 +45,15 @@ class Household(TextEnv):
         commands: str = "all",
         known: bool = False,
         step_cost: float = 0.0,
+        engine: str = "twin",
+        games_dir: str | None = None,
         render_mode: str | None = None,
     ) -> None:
         """Choose the games and how they are shown.
 
         Args:
             horizon: Number of turns after which a trajectory is truncated.
-            games: How many games are generated.
+            games: How many games.
             seed: Of the rooms, things and tasks.
             task_types: Any of ``pick``, ``look``, ``clean``, ``heat``, ``cool``, ``two``, or ``all``.
             receptacles: Fewest and most pieces of furniture in a room.
@@ -61,6 +64,10 @@ class Household(TextEnv):
             commands: ``all`` that the engine admits, or ``useful`` without examine, help, inventory, look, close and slice.
             known: An easier variant: what has no door is known from the start (shown in ``compact`` observations).
             step_cost: Subtracted from every reward.
+            engine: ``twin``, or ``textworld`` for the real engine (the extra ``alfworld``), which plays the same games.
+            games_dir: A folder whose ``game.tw-pddl`` files are played instead of generated games, such as
+                ``$ALFWORLD_DATA/json_2.1.1/train``; ``games`` is then the most, and ``receptacles``, ``things`` and
+                ``goal`` have no effect.
             render_mode: Gymnasium's.
 
         Raises:
@@ -77,6 +84,8 @@ class Household(TextEnv):
             commands=commands,
             known=known,
             step_cost=step_cost,
+            engine=engine,
+            games_dir=games_dir,
         )
         self._games = self.options.all_games()
         self._tasks = self.options.stage_tasks()
@@ -84,6 +93,7 @@ class Household(TextEnv):
         self.stages = tuple(self._tasks)  # type: ignore[misc]
         super().__init__(horizon=horizon, render_mode=render_mode)
         self._twin = Twin(next(iter(self._games.values())))
+        self._engine = Engine() if self.options.engine == "textworld" else None
         self._played: list[str] = []
         self._path = ""
         self._seen = 0
@@ -113,18 +123,26 @@ class Household(TextEnv):
         self._twin = Twin(game)
         self._played, self._path = [], ""
         self._seen = seen_at_start(game, known=self.options.known)
+        if self._engine is not None:
+            self._engine.begin(game)
         self._look_around()
 
     def _look_around(self) -> None:
         self._seen |= seen_here(self._twin)
         self._commands = self._twin.commands(useful=self.options.commands == "useful")
+        if self._engine is not None:
+            admitted = self._engine.commands()
+            self._commands = admitted if self.options.commands == "all" else tuple(sorted(set(self._commands) & set(admitted)))
 
     def _act(self, command: str) -> Outcome:
         reply = self._twin.act(command)
+        self.success = self._twin.won()
+        if self._engine is not None:
+            # The engine has the last word; the twin goes along for what the engine does not tell: plans and what was seen.
+            reply, self.success = self._engine.act(command), self._engine.won()
         self._played.append(command)
         self._path += f"\n> {command}\n{reply}"
         self._look_around()
-        self.success = self._twin.won()
         return Outcome(WIN_REWARD * self.success - self.options.step_cost, terminated=self.success)
 
     def observe(self) -> str:
@@ -186,7 +204,7 @@ class Household(TextEnv):
         self._check(snapshot)
         commands: list[str] = snapshot["commands"]
         self.task, self.stage = snapshot["task"], snapshot["stage"]
-        if self._kept is not None and self._kept[0] == snapshot:
+        if self._engine is None and self._kept is not None and self._kept[0] == snapshot:
             # Trying commands out from one state is common, and playing all of them again is not.
             _, self._twin.state, self._path, self._seen = self._kept
             self._played = list(commands)
