@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  "$$found" -m venv $(VENV); \
 	fi
 	$(BIN)/python -m pip install $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)",-c constraints.txt) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,notebooks]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,notebooks,selection]'
 	@touch $@
 
 app: setup ## Open the app in the browser (on this machine only)

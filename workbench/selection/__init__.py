@@ -5,9 +5,9 @@ Nothing here sees a response of the pool, and only ``workbench.selection.scores`
 """
 
 from workbench.selection.baselines import k_means, learning_percentage, random_choice
-from workbench.selection.facility_location import facility_location, facility_location_of
+from workbench.selection.coverage import facility_location, facility_location_of
+from workbench.selection.farthest import k_center
 from workbench.selection.inputs import Selection
-from workbench.selection.k_center import k_center
 from workbench.selection.per_task import even_per_task, inverse_confidence_per_task
 from workbench.selection.top import top_k
 

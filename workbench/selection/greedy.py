@@ -1,7 +1,7 @@
 """The greedy loops of facility location, over a dense matrix or a graph, compiled.
 
-Similarities come as (starts, columns, values): row j of a graph is ``columns[starts[j]:starts[j + 1]]`` with its ``values``; for a
-dense matrix ``values`` is (N, N) and the other two are None. Rows equal columns (the similarity is symmetric), so that every
+Similarities come as (starts, columns, values): row j of a graph is ``columns[starts[j]:starts[j + 1]]`` with its ``values``, (1, E);
+for a dense matrix ``values`` is (N, N) and the other two are None, which takes the branch for graphs out before types are inferred. Rows equal columns (the similarity is symmetric), so that every
 evaluation reads one row. Rows hold a point's similarity with itself.
 
 A gain is a sum in one fixed order over terms that only shrink while the cover grows, and rounding keeps that order; so a stale gain is
@@ -26,7 +26,7 @@ def gain_of(starts: Any, columns: Any, values: Any, weights_N: Floats, cover_N: 
     else:
         for entry in range(starts[row], starts[row + 1]):
             place = columns[entry]
-            total += weights_N[place] * max(values[entry] - cover_N[place], np.float32(0))
+            total += weights_N[place] * max(values[0, entry] - cover_N[place], np.float32(0))
     return total
 
 
@@ -48,7 +48,7 @@ def add_to_cover(starts: Any, columns: Any, values: Any, cover_N: Floats, row: i
     else:
         for entry in range(starts[row], starts[row + 1]):
             place = columns[entry]
-            cover_N[place] = max(cover_N[place], values[entry])
+            cover_N[place] = max(cover_N[place], values[0, entry])
 
 
 @compiled

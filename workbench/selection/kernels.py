@@ -53,7 +53,7 @@ def placed(embeddings_ND: Floats, kernel: Kernel) -> Floats:
     """
     if kernel == "cosine":
         return unit_rows(embeddings_ND)
-    return (embeddings_ND - embeddings_ND.mean(axis=0, dtype=np.float64)).astype(np.float32)
+    return np.asarray(embeddings_ND - embeddings_ND.mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def similarity_of(squared: Floats, kernel: Kernel, width: float) -> Floats:

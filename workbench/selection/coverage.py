@@ -185,7 +185,7 @@ def _largest(values_N: Doubles, count: int) -> float:
 
 def _rows(similarity: Floats | Graph) -> _Rows:
     if isinstance(similarity, Graph):
-        return _Rows(similarity.starts, similarity.columns, similarity.values)
+        return _Rows(similarity.starts, similarity.columns, similarity.values[None])
     table_NN = np.ascontiguousarray(similarity, dtype=np.float32)
     if table_NN.ndim != 2 or table_NN.shape[0] != table_NN.shape[1]:
         raise DataError(f"similarities have to be a square table, found shape {table_NN.shape}")
