@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 import tempfile
 from functools import cache
 from importlib import util
@@ -58,15 +59,25 @@ class Engine:
         """Start a game; gives the engine's introduction.
 
         Raises:
-            EnvError: The engine cannot read the game.
+            EnvError: The engine cannot play the game.
         """
-        if game is not self._loaded:
-            self._load(game)
-        self._state = self._env.reset()
+        # Its translator writes into sys.argv.
+        arguments = sys.argv[:]
+        try:
+            if game is not self._loaded:
+                self._loaded = None
+                self._load(game)
+            self._state = self._env.reset()
+        # Whatever its parsers raise, SystemExit included, the game is what is wrong.
+        except (Exception, SystemExit) as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+            raise EnvError(f"household: the real engine cannot play {game.task}: {reason}; use engine='twin'") from error
+        finally:
+            sys.argv[:] = arguments
+        self._loaded = game
         return str(self._state.feedback)
 
     def _load(self, game: Game) -> None:
-        self._loaded = None
         domain, grammar = engine_texts()
         # The engine wants a file name, and keeps nothing of the file.
         handle, path = tempfile.mkstemp(suffix=".tw-pddl")
@@ -74,12 +85,8 @@ class Engine:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(game_file(game, domain=domain, grammar=grammar, walkthrough=[]))
             self._env.load(path)
-        # Whatever its parsers raise, SystemExit included, the game is what is wrong.
-        except (Exception, SystemExit) as error:
-            raise EnvError(f"household: the real engine cannot read this game: {type(error).__name__}: {str(error)[:120]}") from error
         finally:
             os.unlink(path)
-        self._loaded = game
 
     def act(self, command: str) -> str:
         """Carry out a command; gives the reply."""
