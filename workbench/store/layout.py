@@ -93,6 +93,11 @@ class RunPaths:
         return self.logs / "launch.log"
 
     @property
+    def labels(self) -> Path:
+        """What people call the run: display name, tags, archived or not."""
+        return self.folder / "labels.json"
+
+    @property
     def stop(self) -> Path:
         """Its presence asks the run to save and stop."""
         return self.folder / "stop"
