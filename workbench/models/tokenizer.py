@@ -15,20 +15,29 @@ END = "<|end|>"
 PAD = "<|pad|>"
 # A border | six characters of a drawn line | a word with its leading space, trailing punctuation and line end | whatever else.
 # A whole drawn line would be shorter still, but a line that training never met would then be one unknown token.
-PIECES = r"\+[-+]*\n|[|:][^\n]{0,5}\n?|\s?\w+[.,:;!?]*\n?|\s?[^\s\w]+|\s+"
+JOINED = r"\+[-+]*\n|[|:][^\n]{0,5}\n?|\s?\w+[.,:;!?]*\n?|\s?[^\s\w]+|\s+"
+# A few tokens more, and a word is the same token wherever it stands: finding a command in the list is then learned once for all commands
+# rather than for each. Worth it where there are many.
+APART = r"\+[-+]*\n|[|:][^\n]{0,5}\n?|\s?\w+|\s?[^\s\w]+|\s+"
 
 
-def train_tokenizer(texts: Iterable[str], *, whole: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], *, whole: Sequence[str], vocab_size: int, joined_punctuation: bool = True
+) -> PreTrainedTokenizerFast:
     """A tokenizer with every byte in its vocabulary, so that no text is unknown to it.
 
     Args:
         texts: Text the players will read and write; lines keep their line ends.
         whole: Constant texts that become one token each.
         vocab_size: Upper bound of the vocabulary, the whole texts and special tokens included.
+        joined_punctuation: A word and the punctuation and line end that follow it may be one token.
     """
     raw = RawTokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(PIECES), behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(JOINED if joined_punctuation else APART), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     raw.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -72,7 +72,8 @@ def tokenizer_for(examples: list[Example], config: RunConfig) -> PreTrainedToken
     texts = [f"{example.observation}\n" for example in examples] + [example.reflection for example in examples]
     texts += [f"{statement}\n" for statement in statements if not constant]
     texts += [f" {command}\n" for example in examples for command in example.commands]
-    return train_tokenizer(texts, whole=[*constant, *MARKERS], vocab_size=config.policy.tiny.vocab_size)
+    tiny = config.policy.tiny
+    return train_tokenizer(texts, whole=[*constant, *MARKERS], vocab_size=tiny.vocab_size, joined_punctuation=tiny.joined_punctuation)
 
 
 @contextmanager
