@@ -168,3 +168,27 @@ def save_small(folder: Path, architecture: str, *, seed: int = 0) -> Path:
     tokenizer.save_pretrained(folder)
     assert load_tokenizer(str(folder)).get_vocab() == tokenizer.get_vocab()
     return folder
+
+
+def chat_model_folder(folder: Path) -> Path:
+    """A chat model with random weights, a chat template and a context for whole conversations, as a hub model's folder."""
+    tokenizer = byte_level_tokenizer(vocab_size=400)
+    tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+    )
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=32,
+        n_layer=1,
+        n_head=2,
+        n_positions=4096,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

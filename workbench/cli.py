@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from workbench.config import RunConfig, apply_overrides, load_config, load_preset, preset_names
 from workbench.errors import ConfigError, DataError, RunStopped, WorkbenchError
+from workbench.recipes import select_command
 from workbench.store.layout import RunPaths, find_run, run_root
 
 Result = dict[str, Any]
@@ -69,12 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(generate)
     generate.add_argument("--out", required=True, type=Path, metavar="D", help="folder to write to")
     evaluate = command("evaluate", _evaluate, "success rate with its Wilson interval")
-    evaluate.add_argument("subject", metavar="RUN|MODEL", help="a run, a hub id or a model folder")
+    evaluate.add_argument("subject", nargs="?", metavar="RUN|MODEL", help="a run, a hub id or a model folder")
+    evaluate.add_argument("--endpoint", metavar="BASE_URL", help="a chat model behind an OpenAI-compatible address, with --model")
+    evaluate.add_argument("--model", metavar="NAME", help="the model's name at the endpoint")
+    evaluate.add_argument("--api-key-env", metavar="VARIABLE", help="environment variable with its key (default: OPENAI_API_KEY)")
+    evaluate.add_argument("--in-context", action="store_true", help="let a MODEL analyse, then choose, as a chat model is asked to")
     evaluate.add_argument("--preset", default="taxi-quickstart", help="environment and prompts for a MODEL (default: %(default)s)")
+    evaluate.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="change a setting of the preset")
     evaluate.add_argument("--trajectories", type=int, help="how many (default: the configuration's)")
     evaluate.add_argument("--seed", type=int, help="seed of tasks and dice (default: the configuration's)")
     evaluate.add_argument("--stage", help="stage to play (default: the last)")
     evaluate.add_argument("--split", choices=["train", "validation", "test", "all"], help="start states (default: the configuration's)")
+    select_command.add_arguments(command("select", select_command.run, "which prompts of a pool to have annotated, chosen without labels"))
     play = command("play", _play, "play an environment in the terminal")
     play.add_argument("env", nargs="?", metavar="ENV", help="a known environment, or package.module:ClassName of your own")
     play.add_argument("--run", metavar="RUN", help="have this run's players at hand, and its environment where ENV is left out")
@@ -193,12 +200,13 @@ def _generate(arguments: argparse.Namespace) -> Result:
     from workbench.data.sets import data_card
     from workbench.data.splits import split_tasks
     from workbench.envs.catalog import make_env
-    from workbench.recipes.sets import make_sets
+    from workbench.recipes.sets import asking_bar, make_sets
 
     config = _config(arguments)
     env = make_env(config.env.name, **config.env.options)
     try:
-        examples, _ = make_sets(config, env, split_tasks(env, config.data, seed=config.seed), arguments.out)
+        with asking_bar(show=sys.stderr.isatty()) as watch:
+            examples, _ = make_sets(config, env, split_tasks(env, config.data, seed=config.seed), arguments.out, watch=watch)
     except OSError as error:
         raise DataError(f"{arguments.out}: cannot be written: {error.strerror or error}; name another folder with --out") from None
     card = data_card(examples, config.data)
@@ -207,15 +215,39 @@ def _generate(arguments: argparse.Namespace) -> Result:
 
 
 def _evaluate(arguments: argparse.Namespace) -> Result:
-    from workbench.recipes.judge import evaluate_model, evaluate_run
-
     settings = {"count": arguments.trajectories, "seed": arguments.seed, "stage": arguments.stage, "split": arguments.split}
     root = run_root(arguments.runs_dir)
-    if (root / arguments.subject / "meta.json").is_file() or (Path(arguments.subject) / "meta.json").is_file():
+    if (arguments.subject is None) == (arguments.endpoint is None) or (arguments.endpoint is None) != (arguments.model is None):
+        raise ConfigError("name either a RUN or MODEL, or --endpoint BASE_URL together with --model NAME")
+    if arguments.endpoint is not None or arguments.in_context:
+        found = _evaluate_outside(arguments, settings)
+    elif (root / arguments.subject / "meta.json").is_file() or (Path(arguments.subject) / "meta.json").is_file():
+        from workbench.recipes.judge import evaluate_run
+
         found = evaluate_run(find_run(root, arguments.subject), **settings)
     else:
-        found = evaluate_model(arguments.subject, load_preset(arguments.preset), **settings)
+        from workbench.recipes.judge import evaluate_model
+
+        found = evaluate_model(arguments.subject, apply_overrides(load_preset(arguments.preset), arguments.overrides), **settings)
     print(_rate_line(found))
+    return found
+
+
+def _evaluate_outside(arguments: argparse.Namespace, settings: dict[str, Any]) -> Result:
+    config = apply_overrides(load_preset(arguments.preset), arguments.overrides)
+    from workbench.recipes.outside import endpoint_settings, evaluate_endpoint, evaluate_in_context
+
+    progress = sys.stderr.isatty()
+    if arguments.endpoint is None:
+        found = evaluate_in_context(arguments.subject, config, **settings, show_progress=progress)
+    else:
+        endpoint = endpoint_settings(config, arguments.endpoint, arguments.model, arguments.api_key_env)
+        found = evaluate_endpoint(endpoint, config, **settings, show_progress=progress)
+    if found["api_failures"]:
+        print(
+            f"{found['api_failures']} trajectories met a failure of the API and are left out below; "
+            f"counted as failures of the task, success is {found['success_rate_api_failures_counted']:.3f}"
+        )
     return found
 
 
@@ -236,7 +268,7 @@ def _play(arguments: argparse.Namespace) -> Result:
         from workbench.recipes.advise import advisor  # torch takes seconds
 
         advise = advisor(paths)
-    played = play(env, seed=arguments.seed, task=arguments.task, stage=arguments.stage, screen=standard_screen(), advise=advise)
+    played = play(env, seed=arguments.seed, task=arguments.task, stage=arguments.stage, read=input, screen=standard_screen(), advise=advise)
     return {"env": config.env.name, **played._asdict()}
 
 

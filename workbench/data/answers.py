@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from workbench.config import EndpointConfig
 from workbench.errors import DataError
@@ -121,13 +122,13 @@ class AnswerFile:
             self._folder = None
 
 
-def _answer(line: Mapping[str, object]) -> Answer | None:
+def _answer(line: Mapping[str, Any]) -> Answer | None:
     kinds = {"int": int, "str": str, "bool": bool}
     values = {field.name: line.get(field.name) for field in fields(Answer)}
     types = {field.name: kinds[str(getattr(field.type, "__name__", field.type))] for field in fields(Answer)}
     if any(type(values[name]) is not wanted for name, wanted in types.items()):
         return None
-    return Answer(**values)  # type: ignore[arg-type] - every value was checked above
+    return Answer(**values)
 
 
 def _digest(value: Sequence[object]) -> str:

@@ -65,6 +65,17 @@ def evaluate(
     Raises:
         ConfigError: There are no tasks.
     """
+    assignments = assignments_for(tasks, stage=stage, count=count, seed=seed, phase=phase, update=update)
+    trajectories = collector.collect(assignments, rules=replace(collector.rules, temperature=temperature), on_done=on_done)
+    return Evaluation(trajectories, wilson_interval(sum(trajectory.success for trajectory in trajectories), count))
+
+
+def assignments_for(tasks: Sequence[str], *, stage: str, count: int, seed: int, phase: str, update: int) -> list[Assignment]:
+    """What an evaluation plays, whoever plays it: the same tasks in the same order for the same seed.
+
+    Raises:
+        ConfigError: There are no tasks.
+    """
     if not tasks:
         raise ConfigError(
             "there are no start states to evaluate on; raise data.test_share or data.validation_share, or use evaluation.split=all"
@@ -72,9 +83,7 @@ def evaluate(
     order: list[str] = []
     while len(order) < count:
         order += [tasks[place] for place in generator(seed, "evaluation-order", len(order)).permutation(len(tasks))]
-    assignments = [
+    return [
         Assignment(f"{phase}-{update:06d}-e{number:04d}", phase, update, order[number], stage, derived_seed(seed, "evaluation", number))
         for number in range(count)
     ]
-    trajectories = collector.collect(assignments, rules=replace(collector.rules, temperature=temperature), on_done=on_done)
-    return Evaluation(trajectories, wilson_interval(sum(trajectory.success for trajectory in trajectories), count))

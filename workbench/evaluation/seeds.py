@@ -1,0 +1,37 @@
+"""What several runs that differ in their seed have in common: mean and interval."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+LEVEL = 0.95
+
+
+def over_seeds(curves: Sequence["pd.Series[float]"]) -> pd.DataFrame:
+    """Mean of one curve over runs, with Student's 95 % interval of that mean.
+
+    Args:
+        curves: The curve of each run, its index the updates. An update that a run lacks is left out: where the number of
+            runs changes, the mean would jump without any run having jumped.
+
+    Returns:
+        Columns ``mean``, ``low``, ``high``, indexed by update; ``low`` and ``high`` are NaN for one run, of which nobody
+        knows how it varies.
+
+    Example:
+        >>> one, other = pd.Series([0.4, 0.6], index=[1, 2]), pd.Series([0.6], index=[1])
+        >>> over_seeds([one, other]).round(3).to_dict("index")
+        {1: {'mean': 0.5, 'low': -0.771, 'high': 1.771}}
+    """
+    if not curves:
+        return pd.DataFrame({"mean": [], "low": [], "high": []}, dtype=float)
+    once = [curve[~curve.index.duplicated(keep="last")] for curve in curves]
+    values = pd.concat(once, axis=1, join="inner").dropna().sort_index()
+    count = values.shape[1]
+    mean = values.mean(axis=1)
+    if count < 2:
+        return pd.DataFrame({"mean": mean, "low": np.nan, "high": np.nan}, index=values.index)
+    half = values.std(axis=1, ddof=1) / np.sqrt(count) * stdtrit(count - 1, (1 + LEVEL) / 2)
+    return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half}, index=values.index)
