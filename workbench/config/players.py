@@ -26,8 +26,8 @@ class TinyConfig(Section):
     n_positions: int = Field(128, ge=16, le=8192, description="Longest prompt and answer together, tokens")
     initializer_range: float = Field(0.08, gt=0, le=1, description="Standard deviation of the starting weights; about 1 / sqrt(n_embd)")
     vocab_size: int = Field(768, ge=300, le=65536, description="Size of the tokenizer trained on the environment's own text")
-    joined_punctuation: bool = Field(
-        True, description="A word and its punctuation may be one token: fewer tokens, but each command's label is then learned by itself"
+    pieces: Literal["words", "bare-words", "phrases"] = Field(
+        "words", description="Longest thing that may be one token: a word with its punctuation, a word alone, all between two marks"
     )
 
     @model_validator(mode="after")

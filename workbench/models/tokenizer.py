@@ -13,29 +13,31 @@ from transformers import PreTrainedTokenizerFast
 
 END = "<|end|>"
 PAD = "<|pad|>"
-# A border | six characters of a drawn line | a word with its leading space, trailing punctuation and line end | whatever else.
-# A whole drawn line would be shorter still, but a line that training never met would then be one unknown token.
-JOINED = r"\+[-+]*\n|[|:][^\n]{0,5}\n?|\s?\w+[.,:;!?]*\n?|\s?[^\s\w]+|\s+"
-# A few tokens more, and a word is the same token wherever it stands: finding a command in the list is then learned once for all commands
-# rather than for each. Worth it where there are many.
-APART = r"\+[-+]*\n|[|:][^\n]{0,5}\n?|\s?\w+|\s?[^\s\w]+|\s+"
+# How text is cut before merging; no token crosses a cut.
+PIECES = {
+    # A border | six characters of a drawn line | a word with its leading space, trailing punctuation and line end | whatever else.
+    # A whole drawn line would be shorter still, but a line that training never met would then be one unknown token.
+    "words": r"\+[-+]*\n|[|:][^\n]{0,5}\n?|\s?\w+[.,:;!?]*\n?|\s?[^\s\w]+|\s+",
+    # A word is the same token wherever it stands, for worlds where names have to be copied from what is seen.
+    "bare-words": r"\+[-+]*\n|\s?\w+|\s?[^\s\w]+|\s+",
+    # Everything between two marks: a frequent command may be one token, the same in a reflection that ends ": go north." and in the list.
+    "phrases": r"[^\S\n]?[^\n.,:;!?]+|[.,:;!?]+|\s+",
+}
 
 
-def train_tokenizer(
-    texts: Iterable[str], *, whole: Sequence[str], vocab_size: int, joined_punctuation: bool = True
-) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], *, whole: Sequence[str], vocab_size: int, pieces: str = "words") -> PreTrainedTokenizerFast:
     """A tokenizer with every byte in its vocabulary, so that no text is unknown to it.
 
     Args:
         texts: Text the players will read and write; lines keep their line ends.
         whole: Constant texts that become one token each.
         vocab_size: Upper bound of the vocabulary, the whole texts and special tokens included.
-        joined_punctuation: A word and the punctuation and line end that follow it may be one token.
+        pieces: A key of ``PIECES``: the longest thing that may become one token.
     """
     raw = RawTokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(JOINED if joined_punctuation else APART), behavior="isolated"),
+            pre_tokenizers.Split(Regex(PIECES[pieces]), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

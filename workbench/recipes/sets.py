@@ -73,7 +73,7 @@ def tokenizer_for(examples: list[Example], config: RunConfig) -> PreTrainedToken
     texts += [f"{statement}\n" for statement in statements if not constant]
     texts += [f" {command}\n" for example in examples for command in example.commands]
     tiny = config.policy.tiny
-    return train_tokenizer(texts, whole=[*constant, *MARKERS], vocab_size=tiny.vocab_size, joined_punctuation=tiny.joined_punctuation)
+    return train_tokenizer(texts, whole=[*constant, *MARKERS], vocab_size=tiny.vocab_size, pieces=tiny.pieces)
 
 
 @contextmanager

@@ -52,46 +52,46 @@ def _topic(episode: Episode) -> str:
 
 _BACK = (
     "Nothing here is about {topic}, so go back: cd ..",
-    "This is not about {topic}. Go up with cd ..",
+    "This is not about {topic}. Go up: cd ..",
     "I have to leave, {topic} must be elsewhere: cd ..",
 )
 _BELONGS = (
-    "This is about {topic}, which is part of {name}, so cd {name}.",
-    "The question is about {topic}. That belongs to {name}, so cd {name}.",
-    "I look for {topic}, a part of {name}. First cd {name}.",
+    "This is about {topic}, which is part of {name}, so: cd {name}.",
+    "The question is about {topic}. That belongs to {name}, so: cd {name}.",
+    "I look for {topic}, a part of {name}. First: cd {name}.",
 )
 _HERE = (
-    "This is about {topic}, so cd {name}.",
-    "The question is about {topic}. The folder is here, cd {name}.",
-    "I look for {topic}. Now cd {name}.",
+    "This is about {topic}, so: cd {name}.",
+    "The question is about {topic}. The folder is here: cd {name}.",
+    "I look for {topic}. Now: cd {name}.",
 )
 _READ = (
-    "This is about {topic}, and {name} fits best, so cat {name}.",
+    "This is about {topic}, and {name} fits best, so: cat {name}.",
     "It may well be in {name}. Read it: cat {name}.",
-    "The question sounds like {name}, so cat {name}.",
+    "The question sounds like {name}, so: cat {name}.",
 )
 _NAMED = (
-    "It says what was asked, so id {name}.",
-    "This file answers the question, so id {name}.",
-    "The answer is here, now id {name}.",
+    "It says what was asked, so: id {name}.",
+    "This file answers the question, so: id {name}.",
+    "The answer is here, now: id {name}.",
 )
 _KNOWN = (
-    "I have found the file, so id {name}.",
-    "The answer is in {name}, so id {name}.",
-    "I know the file, now id {name}.",
+    "I have found the file, so: id {name}.",
+    "The answer is in {name}, so: id {name}.",
+    "I know the file, now: id {name}.",
 )
 _WRONG = {
     "cd": (
-        "{name} was the wrong folder, this is about {topic}. Now {command}.",
+        "{name} was the wrong folder, this is about {topic}. Now: {command}.",
         "I went to {name}, but this is about {topic}. Mend it: {command}.",
     ),
     "cat": (
-        "{name} does not say it. Now {command}.",
-        "Reading {name} did not help, this is about {topic}. Now {command}.",
+        "{name} does not say it. Now: {command}.",
+        "Reading {name} did not help, this is about {topic}. Now: {command}.",
     ),
 }
 _TOO_EARLY = (
-    "I left too early, this is about {topic}. Now {command}.",
+    "I left too early, this is about {topic}. Now: {command}.",
     "Going up was wrong for {topic}. Mend it: {command}.",
 )
-_NO_USE = ("That did not help, this is about {topic}. Now {command}.",)
+_NO_USE = ("That did not help, this is about {topic}. Now: {command}.",)

@@ -19,13 +19,14 @@ class HouseholdTeacher:
         """What the next command is for, and the command."""
         world, plan = _planned(env)
         reason = pick(_reasons(world, plan), generator)
-        return f"{reason[:1].upper()}{reason[1:]}, {pick(('so', 'so I'), generator)} {plan[0]}."
+        # A mark before the command lets a tokenizer of phrases see it as it stands in the list of commands.
+        return f"{reason[:1].upper()}{reason[1:]}{pick((', so:', '. Next:', '. Now:'), generator)} {plan[0]}."
 
     def correct(self, env: TextEnv, mistake: Mistake, generator: np.random.Generator) -> str:
         """What the last command got wrong, what is needed now, and the next command."""
         _, plan = _planned(env)
         blame = pick(_blames(mistake.command), generator)
-        return f"{blame} {pick(('Now', 'Instead,', 'To mend it,'), generator)} {plan[0]}."
+        return f"{blame} {pick(('Now:', 'Instead:', 'To mend it:'), generator)} {plan[0]}."
 
 
 def _planned(env: TextEnv) -> tuple[Household, list[str]]:
