@@ -149,7 +149,9 @@ def test_stop_and_resume_by_the_command_line(call, root, short_run, monkeypatch)
 def test_generate_writes_the_sets(call, tmp_path):
     out = tmp_path / "sets"
     found, printed = call("generate", "taxi-smoke", "--set", "data.trajectories=9", "--set", "data.negatives=4", "--out", str(out))
-    assert sorted(path.name for path in out.iterdir()) == sorted(["examples.jsonl", CARD_FILE, *(f"{name}.jsonl" for name in SETS)])
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["examples.jsonl", CARD_FILE, *(f"{name}.{kind}" for name in SETS for kind in ("jsonl", "parquet"))]
+    )
     assert found["examples"] == len(read_examples(out))
     assert found["by_kind"]["negative"] == 4
     assert found["tasks_in_two_splits"] == 0
@@ -180,7 +182,7 @@ def test_play(call, monkeypatch):
     typed = iter(["right", "2"])
     monkeypatch.setattr("builtins.input", lambda prompt: next(typed))
     found, printed = call("play", "tests.chain_world:ChainWorld", "--task", "start-3", "--stage", "short", "--seed", "4")
-    assert found == {"env": "tests.chain_world:ChainWorld", "success": True}
+    assert (found["env"], found["success"], found["turns"], found["shortest"]) == ("tests.chain_world:ChainWorld", True, 2, 2)
     assert "@ is you" in printed
     assert "Solved after 2 turns; total reward +0.90" in printed
 

@@ -92,7 +92,7 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
         commands = _commands(info, assignment)
         reflection = yield from _reflect(env, observation, info, rules, dice)
         labels = assign_labels(rules.prompts.labels, len(commands), dice["labels"])
-        ids = _reflection_ids(reflection, rules)
+        ids = reflection_ids(reflection, rules)
         prompt = rules.prompts.policy(info["task_statement"], observation, ids, commands, labels)
         answer = yield Decision(prompt.token_ids, [label.token_id for label in labels])
         assert isinstance(answer, np.ndarray)
@@ -148,7 +148,8 @@ def _reflect(
     return Reflection(answer.text, answer.token_ids, answer.log_probs, answer.finished, suggestion)
 
 
-def _reflection_ids(reflection: Reflection, rules: Rules) -> Sequence[int] | None:
+def reflection_ids(reflection: Reflection, rules: Rules) -> Sequence[int] | None:
+    """A reflection as ids of the policy's vocabulary; None when nobody reflects."""
     if not rules.reflects:
         return None
     if rules.shares_tokens and reflection.token_ids:
