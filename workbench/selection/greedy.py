@@ -1,8 +1,8 @@
 """The greedy loops of facility location, over a dense matrix or a graph, compiled.
 
 Similarities come as (starts, columns, values): row j of a graph is ``columns[starts[j]:starts[j + 1]]`` with its ``values``, (1, E);
-for a dense matrix ``values`` is (N, N) and the other two are None, which takes the branch for graphs out before types are inferred. Rows equal columns (the similarity is symmetric), so that every
-evaluation reads one row. Rows hold a point's similarity with itself.
+for a dense matrix ``values`` is (N, N) and the other two are None, which takes the branch for graphs out before types are inferred.
+Rows equal columns (the similarity is symmetric), so that every evaluation reads one row. Rows hold a point's similarity with itself.
 
 A gain is a sum in one fixed order over terms that only shrink while the cover grows, and rounding keeps that order; so a stale gain is
 an upper bound to the last bit, and the lazy loop chooses exactly what the naive one does.

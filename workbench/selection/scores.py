@@ -164,7 +164,7 @@ def _last_hidden(player: LanguageModel) -> Iterator[list[Tensor]]:
     """What the layers below the vocabulary give while this is open; the hidden states of all other layers are not kept."""
     model = player.model.get_base_model() if isinstance(player.model, PeftModel) else player.model
     seen: list[Tensor] = []
-    backbone: torch.nn.Module = model.base_model
+    backbone: Any = model.base_model
     handle = backbone.register_forward_hook(lambda module, inputs, output: seen.append(output[0]))
     try:
         yield seen
