@@ -8,7 +8,6 @@ import pytest
 
 from tests.household_search import small_games
 from workbench import check_text_env
-from workbench.envs.household import engine as engine_module
 from workbench.envs.household.engine import Engine, engine_is_installed, engine_texts
 from workbench.envs.household.game import Game
 from workbench.envs.household.game_file import file_path, game_file, problem
@@ -173,7 +172,7 @@ def test_a_folder_without_playable_games_says_why(tmp_path):
 
 
 def test_without_the_extra_the_engine_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(engine_module.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EnvError, match=r"not installed; pip install 'text-agent-workbench\[alfworld\]'"):
         Household(games=6, engine="textworld")
 
