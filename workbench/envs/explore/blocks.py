@@ -51,6 +51,13 @@ def ask_about(tree: Tree, *, count: int, depth: int, seed: int, teacher: BlockTe
     return tuple(sorted(without_repeats(found), key=lambda question: question.target))
 
 
+def some_files(tree: Tree, *, count: int, depth: int, seed: int) -> tuple[Question, ...]:
+    """Up to ``count`` files that lie no deeper than ``depth`` folders, as targets whose questions are yet to be worded."""
+    files = [file for file in tree.files.values() if file.depth <= depth]
+    order = generator(seed, "files").permutation(len(files))[:count]
+    return tuple(Question(files[place].path, "", "", "") for place in sorted(order))
+
+
 def _block(file: File, dice: np.random.Generator) -> str:
     lines = file.text.splitlines()
     if kind_of(file.name) == "data":

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from workbench.envs.explore.blocks import ask_about
+from workbench.envs.explore.blocks import ask_about, some_files
 from workbench.envs.explore.reading import read_source
 from workbench.envs.explore.repositories import generate_repository
 from workbench.envs.explore.tasks import Repository, Task, easy, stages_of, tasks_of
@@ -66,7 +66,8 @@ def library(shelf: Shelf) -> Library:
 def _real(shelf: Shelf) -> Repository:
     path = source_path(shelf.source)
     tree = build_tree(read_source(path), commands_per_file=shelf.commands_per_file)
-    questions = ask_about(tree, count=shelf.tasks_per_repository, depth=shelf.depth, seed=shelf.seed)
+    ask = some_files if shelf.questions == "easy" else ask_about
+    questions = ask(tree, count=shelf.tasks_per_repository, depth=shelf.depth, seed=shelf.seed)
     name = path.name.split(".")[0] or "repository"
     return Repository(name, tree, questions)
 

@@ -9,6 +9,7 @@ hidden ones, tests and licences, unknown suffixes, text that is not UTF-8, short
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from workbench.envs.explore.tree import kind_of
+from workbench.envs.explore.tree import is_name, kind_of
 from workbench.errors import EnvError
 
 Contents = dict[tuple[str, ...], tuple[str, str]]
@@ -39,6 +40,12 @@ _DROPPED = frozenset(
     {"license", "licence", "copying", "makefile", "artwork", "requirements", "ci", "test", "tests", "examples", "out", "conf.py"}
 )
 
+# RuntimeError and its NotImplementedError are zipfile's words for a password and for a method it lacks.
+_DAMAGE = (
+    *(OSError, ValueError, RuntimeError, EOFError, OverflowError),
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
+)
+
 
 def read_source(path: Path) -> Contents:
     """The usable files of a folder, or of a zip or tar archive.
@@ -57,8 +64,7 @@ def read_source(path: Path) -> Contents:
             found = _read_tar(path)
         else:
             raise EnvError(f"explore: source {str(path)!r} is a file but no zip or tar archive; give a folder, a zip or a tar file")
-    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
-        # RuntimeError and its NotImplementedError: zipfile's words for a password and for a method it lacks.
+    except _DAMAGE as error:
         raise EnvError(
             f"explore: source {str(path)!r} cannot be read: {str(error).partition(chr(10))[0] or type(error).__name__}"
         ) from None
@@ -69,8 +75,7 @@ def read_source(path: Path) -> Contents:
 
 def usable_name(name: str, *, is_file: bool) -> bool:
     """True for a name that may be part of a tree."""
-    plain = name not in ("", ".", "..") and "/" not in name and "\0" not in name and len(name) <= LONGEST_NAME
-    if not plain or name[0] in "._" or name.lower() in _DROPPED:
+    if not is_name(name) or len(name) > LONGEST_NAME or name[0] in "._" or name.lower() in _DROPPED:
         return False
     return not is_file or (kind_of(name) is not None and name.lower().rpartition(".")[0] not in _DROPPED)
 

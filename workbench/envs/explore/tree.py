@@ -174,11 +174,16 @@ def parent_path(path: str) -> str:
     return head + slash
 
 
+def is_name(name: str) -> bool:
+    """True for what can be the name of one entry: not empty, and neither a way up nor a way through."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
+
+
 def build_tree(contents: Mapping[tuple[str, ...], tuple[str, str]], *, commands_per_file: int = 2, limit: int = 252) -> Tree:
     """The tree of some files.
 
     A folder keeps no more entries than can be offered as commands: its first 100 folders by name, then the first files
-    by name that still fit. What does not fit is not part of the tree, so no task is about it.
+    by name that still fit. What does not fit, and what has no proper name, is not part of the tree, so no task is about it.
 
     Args:
         contents: Beginning and ending of every file's text by the names on its way, folders first.
@@ -187,6 +192,8 @@ def build_tree(contents: Mapping[tuple[str, ...], tuple[str, str]], *, commands_
     """
     below: dict[tuple[str, ...], dict[str, set[str]]] = {(): {"folders": set(), "files": set()}}
     for names in contents:
+        if not names or not all(map(is_name, names)):
+            continue
         for depth in range(1, len(names)):
             below.setdefault(names[: depth - 1], {"folders": set(), "files": set()})["folders"].add(names[depth - 1])
         below.setdefault(names[:-1], {"folders": set(), "files": set()})["files"].add(names[-1])

@@ -78,7 +78,8 @@ class AutoExplore(TextEnv):
             read_first: The oracle reads the file before it names it, as the paper's optimal path does. Success does not ask for it.
             leave_out: Chance that a folder or file off the way to the right file is missing in a trajectory.
             merge_first_two: The files in the root and one folder deep are one stage.
-            first_step: A trajectory is one turn, solved by a first command of a shortest solution (the paper's bandit).
+            first_step: A trajectory is one turn, solved by a first command of a shortest solution, which earns 1 (the paper's bandit
+                pays 100 units and the horizon).
             on_invalid: ``raise`` refuses what is not in the list of commands, as the contract asks; ``penalise`` lets a player type
                 anything: a warning costs 1 more and an error 2.
             render_mode: Gymnasium's.
@@ -159,13 +160,23 @@ class AutoExplore(TextEnv):
         Raises:
             EnvError: The trajectory is over, or the command is not admissible and ``on_invalid`` is ``raise``.
         """
-        if self._on_invalid == "raise" or self._over or action in self.admissible_commands():
-            return super().step(action)
-        outcome = self._act(str(action))
+        self._check(action)
+        outcome, truncated = self._carry_out(str(action))
+        return self.observe(), outcome.reward, outcome.terminated, truncated, self._info()
+
+    def _check(self, command: str) -> None:
+        if self._over:
+            raise EnvError(f"{self.name}: the trajectory is over; call reset() before the next step()")
+        if self._on_invalid == "raise" and command not in self.admissible_commands():
+            raise EnvError(f"{self.name}: {command!r} is not admissible here; {nearest(str(command), self.admissible_commands())}")
+
+    def _carry_out(self, command: str) -> tuple[Outcome, bool]:
+        """What the command did, and whether the trajectory was cut off by it; a replay needs no more than this."""
+        outcome = self._act(command)
         self.turns_taken += 1
         truncated = not outcome.terminated and self.turns_taken >= self.horizon
         self._over = outcome.terminated or truncated
-        return self.observe(), outcome.reward, outcome.terminated, truncated, self._info()
+        return outcome, truncated
 
     def _act(self, command: str) -> Outcome:
         episode = self.episode
@@ -231,7 +242,8 @@ class AutoExplore(TextEnv):
         self._episode = self._new_episode(self._task(self.task), snapshot["draw"])
         try:
             for command in snapshot["commands"]:
-                self.step(command)
+                self._check(command)
+                self._carry_out(command)
         except EnvError as error:
             self.task, self.stage, self.turns_taken, self.success, self._over, self._episode = before
             raise EnvError(f"{self.name}: this snapshot cannot be restored: {error}") from None
