@@ -36,8 +36,10 @@ LONGEST_NAME = 255
 SHORTEST_TEXT = 10
 ASCII_SHARE = 0.9
 
+# The last line is of other people's code, which lies in a folder but is no part of it.
 _DROPPED = frozenset(
     {"license", "licence", "copying", "makefile", "artwork", "requirements", "ci", "test", "tests", "examples", "out", "conf.py"}
+    | {"site-packages", "dist-packages", "node_modules"}
 )
 
 # RuntimeError and its NotImplementedError are zipfile's words for a password and for a method it lacks.
