@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+from pyarrow import parquet
 
 from tests.small_play import CHAIN, TAXI, play_config, world_examples, world_tokenizer
 from workbench.config import DataConfig
@@ -188,3 +189,16 @@ def test_any_environment_with_an_oracle_fills_the_sets(tmp_path):
     write_sets(tmp_path, chain, single_token_labels(world_tokenizer(CHAIN)), play_config(CHAIN).data, seed=0, facts={})
     assert read_examples(tmp_path) == chain
     assert {example.oracle_command for example in chain} == {"right"}
+
+
+def test_parquet_holds_the_same_rows(folder):
+    for name in SETS:
+        assert parquet.read_table(folder / f"{name}.parquet").to_pylist() == read(folder / f"{name}.jsonl")
+
+
+def test_the_card_tells_lengths_and_negatives(folder, examples):
+    card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+    assert sum(card["negatives_by_stage"].values()) == sum(card["negatives_by_turn"].values()) == card["by_kind"]["negative"]
+    assert card["trajectories"] == len({example.trajectory for example in examples if example.kind == "positive"})
+    assert card["reflection_characters"]["max"] == max(len(example.reflection) for example in examples)
+    assert card["trajectory_turns"]["min"] >= 1

@@ -228,6 +228,43 @@ def test_a_recording_that_is_none_is_one_line(tmp_path):
             make(config, tmp_path / "out")
 
 
+# The teacher plays -------------------------------------------------------------------------------------------------
+
+
+def walk(messages):
+    """Plays ChainWorld as it should be: always right, whichever label that has."""
+    if len(messages) == 2:
+        return teach(messages)
+    return next(line.split(":")[0] for line in messages[3]["content"].splitlines() if line.endswith(": right"))
+
+
+def test_a_teacher_that_plays_leaves_examples_and_paths_for_negatives(tmp_path):
+    with serving(FaultyServer(walk)) as server:
+        config = config_for(server, "data.teacher.trajectories=6")
+        examples = make(config, tmp_path)
+        assert make(config, tmp_path) == examples
+    own = [example for example in examples if example.trajectory >= 30]
+    assert {example.trajectory for example in own} == set(range(30, 36))
+    assert all(example.kind == "positive" and example.behaviour_command == example.oracle_command == "right" for example in own)
+    assert all(example.reflection == "I look around and then go on towards the goal." for example in own)
+    card = json.loads((tmp_path / CARD_FILE).read_text(encoding="utf-8"))
+    assert card["teacher_trajectories"] == {"solved": 6}
+    assert card["groups_in_two_splits"] == 0
+
+
+def test_trajectories_that_the_teacher_does_not_solve_are_left_out(tmp_path):
+    def lost(messages):
+        return teach(messages) if len(messages) == 2 else "left"
+
+    with serving(FaultyServer(lost)) as server:
+        examples = make(config_for(server, "data.teacher.trajectories=4"), tmp_path / "solved")
+        assert max(example.trajectory for example in examples) < 30
+        assert json.loads((tmp_path / "solved" / CARD_FILE).read_text(encoding="utf-8"))["teacher_trajectories"] == {"unsolved": 4}
+        examples = make(config_for(server, "data.teacher.trajectories=4", "data.teacher.keep_failed=true"), tmp_path / "all")
+    failed = [example for example in examples if example.trajectory >= 30 and example.kind == "positive"]
+    assert failed and all((example.behaviour_command, example.oracle_command) == ("left", "right") for example in failed)
+
+
 # Killed for real ---------------------------------------------------------------------------------------------------
 
 

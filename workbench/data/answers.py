@@ -124,7 +124,7 @@ class AnswerFile:
 
 def _answer(line: Mapping[str, Any]) -> Answer | None:
     kinds = {"int": int, "str": str, "bool": bool}
-    values = {field.name: line.get(field.name) for field in fields(Answer)}
+    values: dict[str, Any] = {field.name: line.get(field.name) for field in fields(Answer)}
     types = {field.name: kinds[str(getattr(field.type, "__name__", field.type))] for field in fields(Answer)}
     if any(type(values[name]) is not wanted for name, wanted in types.items()):
         return None

@@ -1,4 +1,4 @@
-"""The five SFT sets, as text for people and as token ids with exactly the loss that is meant.
+"""The five SFT sets, as text for people (JSON lines and Parquet) and as token ids with exactly the loss that is meant.
 
 =============================  ==========================================================  =======================
 set                            prompt → completion                                         examples
@@ -16,7 +16,11 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
+
+import pyarrow
+from pyarrow import parquet
 
 from workbench.config import DataConfig
 from workbench.data.generate import Example
@@ -26,6 +30,7 @@ from workbench.seeding import generator
 
 SETS = ("sft", "sft_reflection", "sft_policy", "sft_reflection_positive", "sft_policy_positive")
 EXAMPLES_FILE, CARD_FILE = "examples.jsonl", "card.json"
+COLUMNS = ("prompt", "completion", "kind", "split", "stage", "task", "state_key")
 IGNORED = -100
 
 
@@ -75,11 +80,13 @@ def policy_row(example: Example, number: int, prompts: PromptBuilder, config: Da
 def write_sets(
     folder: Path, examples: Sequence[Example], labels: Sequence[Label], config: DataConfig, *, seed: int, facts: dict[str, Any]
 ) -> None:
-    """Write the examples, the five sets in TRL's prompt/completion form, and the data card (last, so that it vouches for the rest)."""
+    """Write the examples, the five sets in TRL's prompt/completion form, and the data card (last: it vouches for the rest)."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_lines(folder / EXAMPLES_FILE, (example.as_json() for example in examples))
     for name in SETS:
-        _write_lines(folder / f"{name}.jsonl", _text_rows(name, examples, labels, config, seed))
+        rows = list(_text_rows(name, examples, labels, config, seed))
+        _write_lines(folder / f"{name}.jsonl", rows)
+        _write_parquet(folder / f"{name}.parquet", rows)
     _write_text(folder / CARD_FILE, json.dumps({**data_card(examples, config), **facts}, indent=2) + "\n")
 
 
@@ -100,20 +107,31 @@ def read_examples(folder: Path) -> list[Example]:
 
 
 def data_card(examples: Sequence[Example], config: DataConfig) -> dict[str, Any]:
-    """Counts by command, stage, kind and split, and whether any start state is in two splits."""
+    """Counts by command, stage, kind and split, lengths, and whether any start state is in two splits."""
     homes: dict[str, set[str]] = {}
     for example in examples:
         homes.setdefault(example.task, set()).add(example.split)
+    lengths = Counter(example.trajectory for example in examples if example.kind == "positive")
+    negatives = Counter(example.turn for example in examples if example.kind == "negative")
     return {
         "examples": len(examples),
         "by_kind": dict(Counter(example.kind for example in examples)),
         "by_split": dict(Counter(example.split for example in examples)),
         "by_stage": dict(Counter(example.stage for example in examples)),
         "by_taught_command": dict(Counter(taught_command(example, config) for example in examples)),
+        "negatives_by_stage": dict(Counter(example.stage for example in examples if example.kind == "negative")),
+        "negatives_by_turn": {str(turn): count for turn, count in sorted(negatives.items())},
+        "trajectories": len(lengths),
+        "trajectory_turns": _spread(list(lengths.values())),
+        "reflection_characters": _spread([len(example.reflection) for example in examples]),
         "states": len({example.state_key for example in examples}),
         "reflection_characters_mean": round(sum(len(example.reflection) for example in examples) / max(1, len(examples)), 1),
         "tasks_in_two_splits": sum(len(splits) > 1 for splits in homes.values()),
     }
+
+
+def _spread(values: Sequence[int]) -> dict[str, float]:
+    return {"min": min(values), "median": float(median(values)), "max": max(values)} if values else {}
 
 
 def _text_rows(
@@ -136,6 +154,13 @@ def _text_rows(
 
 def _write_lines(path: Path, rows: Iterable[dict[str, object]]) -> None:
     _write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _write_parquet(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    schema = pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])
+    part = path.with_name(f".{path.name}.part")
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema=schema), part, compression="zstd")
+    os.replace(part, path)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -57,9 +57,7 @@ def explain(examples: Sequence[Example], tutor: Tutor) -> list[Example]:
     texts = tutor.explain([lesson(example, number) for number, example in enumerate(examples)])
     taught = [replace(example, reflection=text) for example, text in zip(examples, texts, strict=True) if text is not None]
     if examples and not taught:
-        raise DataError(
-            "every reflection of the teacher was refused (empty, betraying its spoiler); use another model or spoiler=false"
-        )
+        raise DataError("every reflection of the teacher was refused (empty, betraying its spoiler); use another model or spoiler=false")
     return taught
 
 

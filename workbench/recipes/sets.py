@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ from workbench.data.generate import Example, generate
 from workbench.data.sets import write_sets
 from workbench.data.splits import Splits
 from workbench.data.teach import explain, fit_reflections, open_tutor
+from workbench.data.teacher_play import TeacherPlay, play_with_teacher
 from workbench.data.teachers import make_teacher
+from workbench.data.teachers.base import Tutor
 from workbench.data.teachers.endpoint import Watch, never
+from workbench.data.teachers.outside import OutsideTutor
+from workbench.envs.catalog import make_env
 from workbench.envs.text_env import TextEnv
 from workbench.models.loading import load_tokenizer
 from workbench.models.spending import Spending
@@ -52,8 +57,12 @@ def make_sets(
     """
     rules = make_teacher(env)
     with open_tutor(config, rules, folder, should_stop=should_stop, watch=watch) as tutor:
-        examples = explain(generate(env, tasks, rules, config.data, seed=config.seed, on_progress=on_progress), tutor)
-        facts = {"seed": config.seed, "environment": config.env.name, **tutor.facts()}
+        own = _teacher_play(config, tutor, tasks)
+        played = generate(env, tasks, rules, config.data, seed=config.seed, on_progress=on_progress, paths=own.paths)
+        examples = explain(played, tutor) + own.examples
+        facts = {"seed": config.seed, "environment": config.env.name, **tutor.facts(), "groups_in_two_splits": _shared_groups(env, tasks)}
+        if config.data.teacher.trajectories:
+            facts["teacher_trajectories"] = own.outcomes
     tokenizer = tokenizer_for(examples, config)
     if config.data.teacher.kind != "rules":
         examples, facts["reflections_shortened"] = fit_reflections(
@@ -74,6 +83,31 @@ def tokenizer_for(examples: list[Example], config: RunConfig) -> PreTrainedToken
     texts += [f" {command}\n" for example in examples for command in example.commands]
     tiny = config.policy.tiny
     return train_tokenizer(texts, whole=[*constant, *MARKERS], vocab_size=tiny.vocab_size, pieces=tiny.pieces)
+
+
+def _teacher_play(config: RunConfig, tutor: Tutor, tasks: dict[str, Splits]) -> TeacherPlay:
+    settings = config.data.teacher
+    if not settings.trajectories or not isinstance(tutor, OutsideTutor):
+        return TeacherPlay([], [], {})
+    return play_with_teacher(
+        tutor.source,
+        partial(make_env, config.env.name, **config.env.options),
+        tasks,
+        settings,
+        max_words=tutor.max_words,
+        seed=config.seed,
+        first_number=config.data.trajectories + config.data.negatives,
+    )
+
+
+def _shared_groups(env: TextEnv, tasks: dict[str, Splits]) -> int:
+    """Groups of tasks (a repository, a room) that more than one split holds: leakage, if there were any."""
+    homes: dict[str, set[str]] = {}
+    for splits in tasks.values():
+        for split in ("train", "validation", "test"):
+            for task in splits[split]:
+                homes.setdefault(env.task_group(task), set()).add(split)
+    return sum(len(found) > 1 for found in homes.values())
 
 
 @contextmanager
