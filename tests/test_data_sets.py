@@ -60,7 +60,9 @@ def test_each_set_has_the_examples_it_is_for(folder, examples):
         "sft_policy_positive": counts["positive"],
     }
     assert {row["kind"] for row in read(folder / "sft_policy_positive.jsonl")} == {"positive"}
-    assert sorted(path.name for path in folder.iterdir()) == sorted([CARD_FILE, EXAMPLES_FILE, *(f"{name}.jsonl" for name in SETS)])
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [CARD_FILE, EXAMPLES_FILE, *(f"{name}.{form}" for name in SETS for form in ("jsonl", "parquet"))]
+    )
 
 
 def test_prompts_have_the_parts_of_their_set_in_order(folder, examples):

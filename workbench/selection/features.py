@@ -109,4 +109,5 @@ def load_features(path: Path, *, pool: int, fingerprint: str) -> Features:
     }
     lengths = arrays.get("lengths")
     facts = {name.removeprefix("fact "): str(value) for name, value in arrays.items() if name.startswith("fact ")}
-    return Features(embeddings_ND, scores, None if lengths is None else lengths.astype(np.int64), facts)
+    counts_N = None if lengths is None else check_column(lengths, pool, "response lengths").astype(np.int64)
+    return Features(embeddings_ND, scores, counts_N, facts)

@@ -64,7 +64,7 @@ def neighbor_graph(
         missing_BM = found_BM < 0  # the cells that were searched held fewer
         own_B1 = np.arange(start, stop)[:, None]
         columns_NM[start:stop] = np.where(missing_BM, own_B1, found_BM)
-        # Absent ones point at the prompt itself with nothing, and the largest of equal entries counts below.
+        # Absent ones point at the prompt itself with nothing; entries of one place add up below.
         values_NM[start:stop] = np.where(missing_BM, 0, similarity_of(np.where(missing_BM, 0, np.maximum(squared_BM, 0)), kernel, width))
     return _symmetric(columns_NM, values_NM)
 
@@ -99,9 +99,9 @@ def _index(points_ND: Floats, *, exact: bool, seed: int) -> Any:
 
 def _symmetric(columns_NM: NDArray[np.int32], values_NM: Floats) -> Graph:
     size, neighbors = columns_NM.shape
-    starts = np.arange(0, size * neighbors + 1, neighbors, dtype=np.int64)
+    # scipy keeps the columns at 4 bytes only when the starts have 4, too.
+    starts = np.arange(0, size * neighbors + 1, neighbors, dtype=np.int32 if 2 * size * neighbors < 2**31 else np.int64)
     one_way: Any = sparse.csr_array((values_NM.ravel(), columns_NM.ravel(), starts), shape=(size, size))
-    both: Any = one_way.maximum(one_way.T)
-    both.setdiag(1)
+    both: Any = one_way.maximum(one_way.T.tocsr()).maximum(sparse.eye_array(size, dtype=np.float32, format="csr"))
     both.sort_indices()
-    return Graph(both.indptr.astype(np.int64), both.indices.astype(np.int32), both.data.astype(np.float32))
+    return Graph(both.indptr.astype(np.int64), both.indices.astype(np.int32, copy=False), both.data.astype(np.float32, copy=False))

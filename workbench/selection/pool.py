@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def _pool(values: Mapping[str, list[Any]], source: Path | None, columns: Columns
             raise DataError(f"{where}: the prompt of row {place + 1} has to be text, found {_brief(prompt)}; mend it or leave it out")
     ids = [str(name) for name in values["id"]] or [str(place) for place in range(len(prompts))]
     if len(set(ids)) < len(ids):
-        twice = next(name for place, name in enumerate(ids) if name in ids[:place])
+        twice = Counter(ids).most_common(1)[0][0]
         raise DataError(f"{where}: two rows have the id {twice!r}; give every prompt its own")
     tasks = tuple(str(task) for task in values["task"]) or None
     return Pool(tuple(prompts), tuple(ids), tasks, source, columns)

@@ -24,6 +24,7 @@ def make_teacher(env: TextEnv) -> Teacher:
     """
     if type(env).oracle is TextEnv.oracle:
         raise DataError(
-            f"environment {env.name!r} defines no oracle(), so no reflections can be generated; define it, or leave generate out of phases"
+            f"environment {env.name!r} defines no oracle(), so no reflections can be generated; define it, or leave generate out of "
+            "phases: phases=[rl,evaluate] with reflection.kind=none and a pretrained policy.model need none"
         )
     return _ELOQUENT.get(env.name, GenericTeacher)()
