@@ -101,7 +101,8 @@ def played(env: TextEnv, turns: int, *, seed: int) -> tuple[float, int]:
 
 def oracle_seconds(env: TextEnv) -> list[float]:
     """Seconds of each oracle call, at every turn of random trajectories over all stages."""
-    dice, found = generator(0, "oracle"), []
+    dice = generator(0, "oracle")
+    found: list[float] = []
     while len(found) < ORACLE_CALLS:
         stage = env.stages[len(found) % len(env.stages)]
         _, info = env.reset(seed=len(found), options={"stage": stage})

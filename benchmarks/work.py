@@ -106,7 +106,7 @@ def _flops_alone(player: LanguageModel, tokens: int) -> float:
         if hasattr(layer, "weight")
     )
     pairs = len(blocks) * tokens * (tokens + 1) // 2 + tokens
-    return 2.0 * (early * tokens + once) + 4.0 * model.config.hidden_size * pairs
+    return float(2 * (early * tokens + once) + 4 * model.config.hidden_size * pairs)
 
 
 def matrix_rate() -> float:

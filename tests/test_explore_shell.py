@@ -58,7 +58,8 @@ def test_every_file_of_any_tree_can_be_reached_and_named(tree):
             path = "/".join(file.path.split("/")[: depth + 1]) + "/"
             assert shell.execute(tree.folders[path].command).problem == ""
         cat, head, tail, name = file.commands
-        assert file is shell.execute(name).identified
+        identified = shell.execute(name).identified
+        assert identified == file
         assert all(shell.execute(command).read is file for command in (cat, head, tail))
         assert (cat + name + shell.listing(shell.folder)).isprintable()
         for _ in range(file.depth):

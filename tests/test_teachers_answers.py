@@ -40,7 +40,8 @@ def test_answers_are_refused_for_a_reason(text, problem):
 
 class Scripted:
     def __init__(self, *answers: str) -> None:
-        self.answers, self.asked = list(answers), []
+        self.answers = list(answers)
+        self.asked: list[object] = []
 
     def ask(self, queries):
         self.asked += queries
