@@ -106,27 +106,22 @@ class WhatIfPlayers:
         reflection = self.reflect(env, scene, seed=seed, turn=len(turns))
         return Question(scene.info["task_statement"], scene.observation, reflection, scene.commands, labels)
 
+    @staticmethod
+    def take_turn(env: TextEnv, scene: Scene, considered: Considered, *, seed: int, index: int, luck: int, greedy: bool) -> Turn:
+        """Let the agent choose at ``scene``, carry it out, and give the turn.
 
-def chosen(considered: Considered, *, seed: int, turn: int, luck: int, greedy: bool) -> str:
-    """The command that the agent takes; ``luck`` 0 rolls what the trajectory of ``seed`` rolled at this turn.
-
-    Args:
-        considered: Its distribution.
-        seed: The trajectory's.
-        turn: Number of the turn.
-        luck: Other numbers roll other dice.
-        greedy: Take the most probable command.
-    """
-    dice = generator(seed, "actions") if luck == 0 else generator(seed, "actions", luck)
-    uniform = float(dice.random(turn + 1)[-1])
-    return considered.question.commands[choose(np.array(considered.log_probs), uniform, greedy=greedy)]
-
-
-def agent_turn(
-    players: WhatIfPlayers, env: TextEnv, scene: Scene, considered: Considered, *, seed: int, index: int, luck: int, greedy: bool
-) -> Turn:
-    """Let the agent choose at ``scene``, carry it out, and give the turn."""
-    return turn_from(env, scene, considered, chosen(considered, seed=seed, turn=index, luck=luck, greedy=greedy), index=index)
+        Args:
+            env: Stands at ``scene``, and moves on.
+            scene: Where it is.
+            considered: The policy's distribution there.
+            seed: The trajectory's.
+            index: Number of the turn.
+            luck: 0 rolls what the trajectory of ``seed`` rolled at this turn; other numbers roll other dice.
+            greedy: Take the most probable command.
+        """
+        dice = generator(seed, "actions") if luck == 0 else generator(seed, "actions", luck)
+        choice = choose(np.array(considered.log_probs), float(dice.random(index + 1)[-1]), greedy=greedy)
+        return turn_from(env, scene, considered, considered.question.commands[choice], index=index)
 
 
 def open_players(paths: RunPaths, checkpoint: Checkpoint, *, device: str = "auto") -> WhatIfPlayers:

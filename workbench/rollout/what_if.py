@@ -1,7 +1,9 @@
 """One step considered anew: what a policy would be asked, what it answered, and the turn that comes of a command. No torch."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from workbench.envs.replay import Scene
 from workbench.envs.text_env import TextEnv
@@ -87,3 +89,24 @@ def turn_from(env: TextEnv, scene: Scene, considered: Considered, command: str, 
         prompt_was_cut=considered.prompt_was_cut,
         oracle_command=scene.oracle_command,
     )
+
+
+class Players(Protocol):
+    """A run's players at one of its checkpoints, as pages know them."""
+
+    reflects: bool
+    """False where nobody reflects."""
+    labels: tuple[str, ...]
+    """Texts that may stand for a command."""
+
+    def make_env(self) -> TextEnv:
+        """A world of the run's own kind and options."""
+
+    def question(self, env: TextEnv, scene: Scene, turns: Sequence[Turn], *, seed: int) -> Question:
+        """What the policy would be asked at ``scene``, unedited, after ``turns``."""
+
+    def consider(self, question: Question, *, temperature: float) -> Considered:
+        """The policy's answer."""
+
+    def take_turn(self, env: TextEnv, scene: Scene, considered: Considered, *, seed: int, index: int, luck: int, greedy: bool) -> Turn:
+        """Let the agent choose, carry it out, and give the turn."""
