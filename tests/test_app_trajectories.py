@@ -11,10 +11,11 @@ from tests.app_runs import make_run, taxi_trajectory
 from tests.chain_world import ChainWorld
 from workbench.dashboard import cache
 from workbench.dashboard.turn_figures import Place, grid_figure, places, probability_figure, strip_figure
-from workbench.dashboard.turn_view import entropy, notebook_line, trail
+from workbench.dashboard.turn_view import entropy, notebook_code
+from workbench.dashboard.turn_world import trail
 from workbench.envs.taxi import DangerousTaxi, grid_cells
 from workbench.errors import EnvError
-from workbench.store.layout import RunPaths, find_run
+from workbench.store.layout import RunPaths
 from workbench.store.reader import Run
 
 ATTACK = "<script>alert(1)</script> ![x](http://127.0.0.1:9/pixel) <img src=x onerror=alert(2)> **bold** :red[red] $x$"
@@ -46,13 +47,18 @@ def test_a_permalink_opens_exactly_that_turn(run):
     assert "Turn 3: the world" in [heading.value for heading in test.subheader]
     assert wanted.turns[3].observation in [code.value for code in test.code]
     assert test.slider(key="turn_slider").value == 3
-    assert notebook_line(run.run_id, wanted.trajectory_id, 3) in words(test)
+    assert notebook_code(run, wanted.trajectory_id, 3) in words(test)
 
 
-def test_the_notebook_line_gives_the_turn_that_is_shown(run, tmp_path):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_code_that_is_shown_runs_and_gives_the_turn(run, tmp_path, monkeypatch, elsewhere):
+    if elsewhere:  # a recorded example lies outside the run root
+        monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "other"))
     wanted = _all(run)[0]
-    line = notebook_line(run.run_id, wanted.trajectory_id, 0).replace('"runs"', repr(str(tmp_path)))
-    assert eval(line, {"Run": Run, "find_run": find_run}) == wanted.turns[0]
+    found: dict[str, object] = {}
+    exec(notebook_code(run, wanted.trajectory_id, 0), found)
+    assert found["turn"] == wanted.turns[0]
+    assert found["trajectory"] == wanted
 
 
 def test_buttons_and_slider_move_and_write_the_address(run):

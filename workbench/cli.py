@@ -82,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--stage", help="stage to play (default: the last)")
     evaluate.add_argument("--split", choices=["train", "validation", "test", "all"], help="start states (default: the configuration's)")
     select_command.add_arguments(command("select", select_command.run, "which prompts of a pool to have annotated, chosen without labels"))
+    analyse = command("analyse", _analyse, "what a run's reflections gained, computed beside its records for the app")
+    analyse.add_argument("run", metavar="RUN")
+    analyse.add_argument("--turns", type=int, help="most recorded turns of each stage (default: 500)")
+    analyse.add_argument("--seed", type=int, default=0, help="which turns are taken (default: %(default)s)")
     play = command("play", _play, "play an environment in the terminal")
     play.add_argument("env", nargs="?", metavar="ENV", help="a known environment, or package.module:ClassName of your own")
     play.add_argument("--run", metavar="RUN", help="have this run's players at hand, and its environment where ENV is left out")
@@ -249,6 +253,19 @@ def _evaluate_outside(arguments: argparse.Namespace, settings: dict[str, Any]) -
             f"counted as failures of the task, success is {found['success_rate_api_failures_counted']:.3f}"
         )
     return found
+
+
+def _analyse(arguments: argparse.Namespace) -> Result:
+    paths = find_run(run_root(arguments.runs_dir), arguments.run)
+    from workbench.recipes.analyse import TURNS_PER_STAGE, analyse_run
+
+    per_stage = TURNS_PER_STAGE if arguments.turns is None else arguments.turns
+    found = analyse_run(paths, per_stage=per_stage, seed=arguments.seed)
+    print(
+        f"reflection gain {found['gain']:+.3f} nats against no reflection, {found['gain_over_other']:+.3f} against another state's, "
+        f"mean of {found['turns']} turns at {found['checkpoints'][-1]}"
+    )
+    return {"run": paths.run_id, **found}
 
 
 def _play(arguments: argparse.Namespace) -> Result:

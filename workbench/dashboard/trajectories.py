@@ -5,15 +5,17 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from workbench.dashboard import cache, links
+from workbench.dashboard import cache, links, turn_cache
 from workbench.dashboard.components import all_runs, problem, run_picker
+from workbench.dashboard.export import download_table
+from workbench.dashboard.turn_filters import draw_filters
 from workbench.dashboard.turn_view import show_trajectory
 from workbench.errors import WorkbenchError
 from workbench.records import Trajectory
 from workbench.store.layout import RunPaths
 
 _MOST_ROWS = 500
-_OUTCOMES: dict[str, bool | None] = {"any outcome": None, "✓ success": True, "✗ no success": False}
+_COLUMNS = ("trajectory_id", "phase", "update", "stage", "task", "success", "turns", "total_reward", "disagreements", "first_error")
 
 
 def page() -> None:
@@ -68,38 +70,24 @@ def _turn_index(trajectory: Trajectory) -> int:
 
 def _filtered(paths: RunPaths) -> pd.DataFrame:
     """Draw the filters and give the trajectories that pass them."""
-    everything = cache.trajectories(paths)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        phase = st.selectbox("Phase", ["any phase", *_values(everything, "phase")], key="filter_phase", width=170)
-        stage = st.selectbox("Stage", ["any stage", *_values(everything, "stage")], key="filter_stage", width=170)
-        outcome = st.selectbox("Outcome", list(_OUTCOMES), key="filter_outcome", width=170)
-        text = st.text_input("Text in a reflection", key="filter_text", width=240, placeholder="for example: wall")
-        disagree = st.toggle("Choice differs from the suggestion", key="filter_disagree")
-    found = cache.trajectories(
-        paths,
-        phase=None if phase == "any phase" else phase,
-        stage=None if stage == "any stage" else stage,
-        success=_OUTCOMES[outcome],
-        text=text,
-        disagree=disagree,
-        limit=_MOST_ROWS,
-    )
+    everything = turn_cache.overview(paths)
+    filters = draw_filters(everything)
+    found = filters.apply(everything)
+    if filters.text:
+        found = found[found["trajectory_id"].isin(turn_cache.saying(paths, filters.text))]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_count(len(found), len(everything)), width="content")
         links.link("run", "Curves and state of this run", icon=":material/monitoring:", run=paths.run_id)
-    return found
+        if len(found):
+            download_table(found, f"{paths.run_id}-trajectories", key="trajectories")
+    return found.head(_MOST_ROWS)
 
 
 def _count(found: int, all_of_run: int) -> str:
     if not all_of_run:
         return "This run has recorded no trajectory yet."
-    if found == _MOST_ROWS:
-        return f"{all_of_run:,} trajectories; the latest {_MOST_ROWS:,} that pass are listed."
-    return f"{found:,} of {all_of_run:,} trajectories."
-
-
-def _values(frame: pd.DataFrame, column: str) -> list[str]:
-    return list(dict.fromkeys(str(value) for value in frame[column])) if column in frame else []
+    listed = f"; the latest {_MOST_ROWS:,} are listed" if found > _MOST_ROWS else ""
+    return f"{found:,} of {all_of_run:,} trajectories{listed}."
 
 
 def _table(found: pd.DataFrame) -> None:
@@ -114,7 +102,7 @@ def _table(found: pd.DataFrame) -> None:
         key="trajectory_table",
         on_select=partial(_choose, ids),
         selection_mode="single-row",
-        column_order=["trajectory_id", "phase", "update", "stage", "task", "success", "turns", "total_reward", "disagreements"],
+        column_order=list(_COLUMNS),
         column_config={
             "trajectory_id": "trajectory",
             "success": "outcome",
@@ -122,6 +110,7 @@ def _table(found: pd.DataFrame) -> None:
             "disagreements": st.column_config.NumberColumn(
                 "off the suggestion", help="Turns whose choice differs from what the reflection suggests"
             ),
+            "first_error": st.column_config.NumberColumn("first error", help="The first turn whose command is not the oracle's"),
         },
     )
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from workbench.dashboard.components import UNKNOWN, problem, prose
-from workbench.dashboard.turn_figures import TAXI_SYMBOLS, Cells, Place, grid_figure, places, probability_figure, strip_figure
-from workbench.envs.taxi import grid_cells
-from workbench.errors import EnvError
+from workbench.dashboard.turn_cache import token_texts
+from workbench.dashboard.turn_figures import probability_figure, strip_figure
+from workbench.dashboard.turn_text import tokens_html
+from workbench.dashboard.turn_world import draw_world
 from workbench.records import Trajectory, Turn
-from workbench.store.layout import RunPaths
+from workbench.store.layout import RunPaths, run_root
 
 
 def show_trajectory(paths: RunPaths, trajectory: Trajectory, index: int) -> None:
@@ -19,16 +20,16 @@ def show_trajectory(paths: RunPaths, trajectory: Trajectory, index: int) -> None
     with st.container(border=True):
         _heading(trajectory)
         st.plotly_chart(strip_figure(trajectory, index), key="strip_figure")
-        _steps(len(trajectory.turns), index)
+        _steps(trajectory, index)
     world, thought, facts = st.columns([35, 42, 23], gap="medium")
     with world:
-        _world(trajectory, index)
+        draw_world(trajectory, index)
     with thought:
-        _thought(turn)
+        _thought(paths, turn)
     with facts:
         _facts(trajectory, turn)
-    st.caption("The address above leads to exactly this turn. In a notebook:")
-    st.code(notebook_line(paths.run_id, trajectory.trajectory_id, index), language="python", wrap_lines=True)
+    st.caption("The address above leads to exactly this turn. In a notebook (the button at its right copies it):")
+    st.code(notebook_code(paths, trajectory.trajectory_id, index), language="python")
     with st.expander("What the players read"):
         st.caption("Task statement")
         st.text(trajectory.task_statement)
@@ -37,9 +38,16 @@ def show_trajectory(paths: RunPaths, trajectory: Trajectory, index: int) -> None
         st.caption(f"The policy's prompt: {len(turn.prompt_token_ids)} tokens{', shortened to fit' if turn.prompt_was_cut else ''}")
 
 
-def notebook_line(run: str, trajectory_id: str, index: int) -> str:
-    """A line of Python that gives the turn in a notebook; names are quoted, whatever they hold."""
-    return f'Run(find_run("runs", {run!r})).trajectory({trajectory_id!r}).turns[{index}]'
+def notebook_code(paths: RunPaths, trajectory_id: str, index: int) -> str:
+    """Python that gives the turn in a notebook; names are quoted, whatever they hold."""
+    own = paths.folder.parent.resolve() == run_root().resolve()
+    root = "run_root()" if own else repr(str(paths.folder.parent))
+    return (
+        f"from workbench.store.layout import find_run{', run_root' if own else ''}\n"
+        "from workbench.store.reader import Run\n\n"
+        f"trajectory = Run(find_run({root}, {paths.run_id!r})).trajectory({trajectory_id!r})\n"
+        f"turn = trajectory.turns[{index}]"
+    )
 
 
 def _heading(trajectory: Trajectory) -> None:
@@ -52,8 +60,9 @@ def _heading(trajectory: Trajectory) -> None:
         st.text(f"reward {trajectory.total_reward:.2f} in {len(trajectory.turns)} turn{'' if len(trajectory.turns) == 1 else 's'}")
 
 
-def _steps(count: int, index: int) -> None:
+def _steps(trajectory: Trajectory, index: int) -> None:
     """Draw the ways from turn to turn; each changes the address, which alone says what is shown."""
+    count, error = len(trajectory.turns), first_error(trajectory)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button(
             "Previous",
@@ -76,6 +85,21 @@ def _steps(count: int, index: int) -> None:
             on_click=_go_to,
             args=(index + 1,),
         )
+        st.button(
+            "First error",
+            icon=":material/error:",
+            key="first_error",
+            shortcut="E",
+            help="The first turn whose command is not the oracle's",
+            disabled=error is None,
+            on_click=_go_to,
+            args=(error,),
+        )
+
+
+def first_error(trajectory: Trajectory) -> int | None:
+    """The first turn whose command is not the one that the oracle noted; None where there is none, or no oracle."""
+    return next((turn.index for turn in trajectory.turns if turn.oracle_command not in (None, turn.command)), None)
 
 
 def _go_to(index: int) -> None:
@@ -86,41 +110,13 @@ def _follow_slider() -> None:
     _go_to(st.session_state["turn_slider"])
 
 
-def _world(trajectory: Trajectory, index: int) -> None:
-    st.subheader(f"Turn {index}: the world", anchor=False)
-    turn = trajectory.turns[index]
-    cells = _cells(turn.observation)
-    if cells is None:
-        st.code(turn.observation, language=None)
-        return
-    st.plotly_chart(
-        grid_figure(cells, trail(trajectory.turns[: index + 1]), turn.command),
-        key="grid_figure",
-        width="content",
-        config={"displayModeBar": False},
-    )
-
-
-def _cells(observation: str) -> Cells | None:
-    """The map in a taxi's observation; None for any other world, which is then shown as text."""
-    try:
-        return grid_cells(observation)
-    except EnvError:
-        return None
-
-
-def trail(turns: Sequence[Turn]) -> list[Place]:
-    """Where the taxi was at each turn."""
-    maps = (_cells(turn.observation) for turn in turns)
-    return [place for cells in maps if cells is not None for place in places(cells, TAXI_SYMBOLS)[:1]]
-
-
-def _thought(turn: Turn) -> None:
+def _thought(paths: RunPaths, turn: Turn) -> None:
     st.subheader("What it thought", anchor=False)
     reflection = turn.reflection
     with st.container(border=True):
         if reflection.text:
             prose(reflection.text, reflection.suggested_command)
+            _tokens(paths, turn)
         else:
             st.caption("No reflection at this turn.")
         if not reflection.finished:
@@ -136,6 +132,21 @@ def _thought(turn: Turn) -> None:
     st.caption(":blue[■] **chosen** · :orange[◆] suggested by the reflection · :violet[★] the oracle's")
 
 
+def _tokens(paths: RunPaths, turn: Turn) -> None:
+    """Draw how sure the reflection player was of each token, where that was noted."""
+    reflection = turn.reflection
+    if not reflection.log_probs or len(reflection.log_probs) != len(reflection.token_ids):
+        return
+    with st.expander(f"Token by token: {len(reflection.token_ids)} tokens, {sum(reflection.log_probs):.2f} nats together"):
+        texts = token_texts(paths, reflection.token_ids)
+        # The words are the record; where a tokenizer says something else, it is not the one that wrote them.
+        if texts is None or "".join(texts).strip() != reflection.text.strip():
+            st.caption("The run's tokenizer is not on this machine, so tokens are shown by number.")
+            texts = [f"{token} " for token in reflection.token_ids]
+        st.html(tokens_html(texts, reflection.log_probs))
+        st.caption("The darker, the less probable; the pointer shows the probability.")
+
+
 def _facts(trajectory: Trajectory, turn: Turn) -> None:
     st.subheader("What came of it", anchor=False)
     last = turn.index == len(trajectory.turns) - 1
@@ -145,6 +156,7 @@ def _facts(trajectory: Trajectory, turn: Turn) -> None:
     rows = {
         "command": turn.command,
         "label": turn.labels[turn.chosen_index].strip() if turn.command in turn.admissible_commands and turn.labels else UNKNOWN,
+        "value": f"{turn.value:+.3f}" if turn.value is not None else UNKNOWN,
         "return to go": f"{trajectory.returns_to_go()[turn.index]:+.2f}",
         "advantage": f"{turn.advantage:+.3f}" if turn.advantage is not None else UNKNOWN,
         "entropy, nats": f"{entropy(turn.probabilities):.3f}",

@@ -54,18 +54,28 @@ def start(root: Path | str, run_id: str) -> None:
 
 
 def _detach(paths: RunPaths) -> None:
+    detach(paths, "resume", "--queue", log=paths.launch_log)
+
+
+def detach(paths: RunPaths, command_name: str, *options: str, log: Path) -> None:
+    """Start ``workbench <command_name> <run> <options>`` as a process of its own; what it prints goes to ``log`` in the run folder.
+
+    Raises:
+        StoreError: No process can be started.
+    """
     folder = paths.folder.resolve()
-    job = [sys.executable, "-m", "workbench", "resume", folder.name, "--runs-dir", str(folder.parent), "--queue"]
+    job = [sys.executable, "-m", "workbench", command_name, folder.name, "--runs-dir", str(folder.parent), *options]
     with writing(paths.folder):
         paths.logs.mkdir(exist_ok=True)
-        log = paths.launch_log.resolve()
-        command = [sys.executable, "-S", "-c", _DETACH, str(log), *job]
+        command = [sys.executable, "-S", "-c", _DETACH, str(log.resolve()), *job]
         result = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
         )
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
-        raise StoreError(f"run {paths.run_id}: its process cannot be started: {reason}; `workbench resume {paths.run_id}` runs it here")
+        raise StoreError(
+            f"run {paths.run_id}: its process cannot be started: {reason}; `workbench {command_name} {paths.run_id}` runs it here"
+        )
 
 
 def request_stop(paths: RunPaths) -> str:

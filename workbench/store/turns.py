@@ -1,0 +1,149 @@
+"""What the recorded turns of one run say together: who erred where, what a state's commands got over time, whose advice was right."""
+
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from workbench.errors import StoreError
+from workbench.store.layout import RunPaths
+from workbench.store.parts import readable_files
+from workbench.store.reader import while_parts_move
+from workbench.store.schema import SCHEMA
+
+# Null, so not counted, where the run noted no oracle command or the reflection names none.
+_ERRS = "command <> oracle_command"
+_DISAGREES = "suggested_command <> command"
+_OVERVIEW = f"""
+    SELECT trajectory_id, any_value(phase) AS phase, any_value("update") AS "update", any_value(task) AS task,
+        any_value(stage) AS stage, any_value(success) AS success, any_value(turns) AS turns,
+        any_value(total_reward) AS total_reward, count(*) FILTER (WHERE {_DISAGREES}) AS disagreements,
+        min("index") FILTER (WHERE {_ERRS}) AS first_error
+    FROM turns GROUP BY trajectory_id ORDER BY max(place) DESC"""
+_WITH_TEXT = "SELECT DISTINCT trajectory_id FROM turns WHERE contains(lower(reflection), lower($text))"
+_HISTORY = """
+    SELECT phase, "update", option AS command, avg(probability) AS probability, count(*) AS turns,
+        avg(CASE WHEN option = chose THEN 1.0 ELSE 0.0 END) AS chosen, coalesce(bool_or(option = oracle_command), false) AS is_oracle
+    FROM (SELECT phase, "update", command AS chose, oracle_command,
+              unnest(admissible_commands) AS option, unnest(probabilities) AS probability
+          FROM turns WHERE state_key = $key) AS options
+    GROUP BY phase, "update", option ORDER BY phase = 'evaluate', "update", option"""
+_ADVICE = """
+    SELECT phase, stage, "update", count(*) AS turns, count(suggested_command) AS named, count(oracle_command) AS judged,
+        count(*) FILTER (WHERE suggested_command = oracle_command) AS suggestion_right,
+        count(*) FILTER (WHERE suggested_command IS NOT NULL AND oracle_command IS NOT NULL) AS named_and_judged,
+        count(*) FILTER (WHERE suggested_command = command) AS followed,
+        count(*) FILTER (WHERE command = oracle_command) AS choice_right,
+        count(*) FILTER (WHERE suggested_command = oracle_command AND command = oracle_command) AS right_followed,
+        count(*) FILTER (WHERE suggested_command <> oracle_command AND command = suggested_command) AS misled,
+        count(*) FILTER (WHERE suggested_command <> oracle_command AND command = oracle_command) AS resisted,
+        count(*) FILTER (WHERE suggested_command = oracle_command AND command <> suggested_command) AS advice_wasted
+    FROM turns GROUP BY phase, stage, "update" ORDER BY phase = 'evaluate', "update", stage"""
+_WRONG_ADVICE = """
+    SELECT trajectory_id, "index" AS turn, phase, stage, "update", task, suggested_command, oracle_command, command, reward, return_to_go,
+        success, probabilities[list_position(admissible_commands, oracle_command)] AS p_right, reflection
+    FROM turns WHERE suggested_command <> oracle_command
+    ORDER BY command = suggested_command DESC, p_right, trajectory_id, "index" LIMIT $limit"""
+
+
+def overview(paths: RunPaths) -> pd.DataFrame:
+    """One row per trajectory, the last written first.
+
+    Columns: trajectory_id, phase, update, task, stage, success, turns, total_reward, disagreements (turns whose reflection
+    names another command than the one chosen), first_error (the first turn whose command is not the oracle's; missing
+    where there is none, or no oracle was asked).
+
+    Raises:
+        StoreError: The parts cannot be read.
+    """
+    found = ask_turns(paths, _OVERVIEW)
+    return found.assign(first_error=found["first_error"].astype("Int64"))
+
+
+def trajectories_saying(paths: RunPaths, text: str) -> set[str]:
+    """Ids of the trajectories with a reflection that contains ``text``, whatever its case."""
+    return set(ask_turns(paths, _WITH_TEXT, text=text)["trajectory_id"])
+
+
+def state_history(paths: RunPaths, state_key: str) -> pd.DataFrame:
+    """What the policy thought of one state's commands as it learned: a row per phase, update and command.
+
+    Columns: phase, update, command, probability (mean over the turns recorded there), turns (how many), chosen (share of
+    them that chose it), is_oracle (an oracle named it). Evaluations after training stand last.
+
+    Raises:
+        StoreError: The parts cannot be read.
+    """
+    return ask_turns(paths, _HISTORY, key=state_key)
+
+
+def advice_counts(paths: RunPaths) -> pd.DataFrame:
+    """How the reflections' suggestions did: a row of counts of turns per phase, stage and update.
+
+    Columns: turns; named (the reflection names an admissible command); judged (the oracle's command was noted); of the named
+    and judged ones suggestion_right; followed; choice_right; right_followed, misled (wrong and followed), resisted (wrong, and
+    the right command chosen) and advice_wasted (right and not followed).
+
+    Raises:
+        StoreError: The parts cannot be read.
+    """
+    return ask_turns(paths, _ADVICE)
+
+
+def wrong_advice(paths: RunPaths, limit: int = 500) -> pd.DataFrame:
+    """Turns whose reflection suggests another command than the oracle's, those that followed it first, the least likely rescue first.
+
+    Raises:
+        StoreError: The parts cannot be read.
+    """
+    return ask_turns(paths, _WRONG_ADVICE, limit=max(0, limit))
+
+
+def ask_turns(paths: RunPaths, query: str, **values: Any) -> pd.DataFrame:
+    """The answer to ``query`` over the table ``turns`` of one run: the columns of ``SCHEMA``, and ``place``, the order of writing.
+
+    Args:
+        paths: The run folder; without any part the table is empty.
+        query: SQL of our own; what comes from elsewhere is handed over in ``values``.
+        values: Its ``$name`` parameters.
+
+    Raises:
+        StoreError: The parts cannot be read.
+    """
+
+    def ask() -> pd.DataFrame:
+        files = readable_files(paths.trajectories)
+        with duckdb.connect(":memory:") as connection:
+            if files:
+                connection.execute("SET VARIABLE files = $files", {"files": files})
+                connection.execute("""
+                    CREATE VIEW turns AS SELECT *, {'file': filename, 'row': file_row_number} AS place
+                    FROM read_parquet(getvariable('files'), filename = true, file_row_number = true)""")
+            else:
+                connection.from_arrow(SCHEMA.empty_table()).create("no_turns")
+                connection.execute("CREATE VIEW turns AS SELECT *, 0 AS place FROM no_turns")
+            answer: pd.DataFrame = connection.sql(query, params=values).df()
+            return answer
+
+    try:
+        return while_parts_move(paths.folder, ask)
+    except duckdb.Error as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StoreError(f"{paths.folder}: trajectories cannot be read: {reason}; remove the damaged part") from None
+
+
+def settled_since(history: pd.DataFrame) -> int | None:
+    """The update from which on the oracle's command was the likeliest wherever the state was recorded; None when it is not at the end.
+
+    Args:
+        history: What :func:`state_history` gives, of one state. Online updates count, evaluations do not.
+    """
+    online = history[history["phase"] == "rl"]
+    right = set(history[history["is_oracle"]]["command"])
+    since: int | None = None
+    for update, options in online.sort_values("update").groupby("update"):
+        if options["command"].iloc[int(options["probability"].to_numpy().argmax())] not in right:
+            since = None
+        elif since is None:
+            since = int(str(update))
+    return since
