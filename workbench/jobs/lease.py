@@ -28,17 +28,18 @@ class DeviceLease:
         self.path = Path(root) / f".lease-{re.sub(r'[^a-z0-9]+', '-', device.lower())}"
         self._descriptor: int | None = None
 
-    def acquire(self, wait: bool, should_give_up: Callable[[], bool]) -> bool:
+    def acquire(self, wait: bool, should_give_up: Callable[[], bool], may_try: Callable[[], bool] = lambda: True) -> bool:
         """Take the device; False when it is taken and ``wait`` is false, or when ``should_give_up()`` says so.
 
         Args:
             wait: Stay until the device is free.
             should_give_up: Asked about twice a second while waiting.
+            may_try: False leaves the device to a run that has waited longer.
 
         Raises:
             StoreError: The run root cannot be written.
         """
-        while not self._try():
+        while not (may_try() and self._try()):
             if not wait or should_give_up():
                 return False
             time.sleep(_POLL_SECONDS)

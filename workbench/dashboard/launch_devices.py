@@ -1,0 +1,43 @@
+"""The devices of this machine, and the choice among them."""
+
+import streamlit as st
+
+from workbench.config import RunConfig
+from workbench.jobs.devices import Device, find_devices
+
+_KEPT_SECONDS = 5
+
+
+@st.cache_data(ttl=_KEPT_SECONDS, show_spinner=False)
+def devices() -> list[Device]:
+    """The CPU and the GPUs, with what is free now."""
+    return find_devices()
+
+
+def choose(config: RunConfig | None) -> list[str]:
+    """Draw the devices and give the names of the chosen ones; the form's own setting is the first choice."""
+    st.subheader("Devices", anchor=False)
+    found = devices()
+    st.dataframe(
+        [
+            {
+                "device": one.name,
+                "": one.title,
+                "memory, GB": round(one.memory_bytes / 1e9, 1),
+                "free, GB": round(one.free_bytes / 1e9, 1),
+                "in use": one.load,
+            }
+            for one in found
+        ],
+        hide_index=True,
+        key="devices",
+        width="content",
+        column_config={"in use": st.column_config.ProgressColumn("in use", min_value=0, max_value=1, format="percent")},
+    )
+    names = [one.name for one in found]
+    own = config.device.device if config else "auto"
+    first = own if own in names else names[-1] if own.startswith("cuda") and len(names) > 1 else names[1] if len(names) > 1 else names[0]
+    chosen = st.pills("Run on", names, selection_mode="multi", default=[first], key=f"launch_devices_{own}")
+    if len(chosen) > 1:
+        st.caption("One run for each device, the seed one higher every time: a run trains on one device.")
+    return [name for name in names if name in chosen]
