@@ -92,7 +92,7 @@ def make_run(
             rate = update / (updates + 1)
             found = {"success_rate": rate, "low": rate - 0.04, "high": min(1.0, rate + 0.03), "trajectories": 200}
             writer.evaluation({"phase": "rl", "update": update, "stage": "full", "split": "validation", **found})
-    writer.event("stage", "the first third of the updates is over", update=10, from_stage="pickup", to_stage="dropoff")
+    writer.event("stage", "the first third of the updates is over", update=10, from_stage="pickup", to_stage="dropoff", rate=0.875)
     writer.event("checkpoint", "saved", update=updates)
     writer.flush()
     _end(writer, state, updates, config.rl.max_steps)
@@ -108,6 +108,7 @@ def _write_update(writer: RunWriter, update: int, place: int, stage: str, reflec
         "reward/mean": float(np.mean([one.total_reward for one in batch])),
         "length/mean": float(np.mean([len(one.turns) for one in batch])),
         "policy/entropy": 1.2 * 0.97**update,
+        "policy/kl": 0.01 * 0.9**update,
         "loss/policy": -0.01 + 0.3 * 0.95**update,
         "curriculum/stage": float(place),
     }

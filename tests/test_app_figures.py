@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from workbench.dashboard.components import age, duration, is_number, percent, rate_words, state_words
-from workbench.dashboard.run_figures import Band, curve_figure, stage_bands, success_figure, time_figure, warmup_figure
+from workbench.dashboard.run_figures import Band, curve_figure, stage_bands, stage_changes, success_figure, time_figure, warmup_figure
 
 
 @pytest.fixture
@@ -53,9 +53,35 @@ def test_evaluations_are_drawn_with_their_intervals(metrics):
     assert marks.error_y.arrayminus[0] == pytest.approx(0.1)
 
 
-def test_time_is_split_into_parts_that_do_not_overlap(metrics):
-    bars = {trace.name: trace.x[0] for trace in time_figure(metrics).data}
-    assert bars == {"reflect 20 %": 4.0, "other collecting 20 %": 4.0, "update 60 %": 12.0}
+def test_time_is_split_into_parts_that_follow_one_another_and_do_not_overlap(metrics):
+    (bars,) = time_figure(metrics).data
+    assert list(zip(bars.y, bars.base, bars.x, strict=True)) == [
+        ("reflect", 0.0, 4.0),
+        ("other collecting", 4.0, 4.0),
+        ("update", 8.0, 12.0),
+        ("all", 0.0, 20.0),
+    ]
+    assert bars.text[0] == "4.0 s, 20 %"
+
+
+def test_stage_changes_carry_the_success_that_led_to_them(metrics):
+    events = pd.DataFrame(
+        {
+            "kind": ["phase", "stage", "stage", 5],
+            "message": ["rl begins", "success rate 0.910 over 256 trajectories reached 0.9", ["odd"], None],
+            "update": [np.nan, 3, "x", 2],
+            "from_stage": [np.nan, "pickup", "a", None],
+            "to_stage": [np.nan, "<b>dropoff</b>", "b", None],
+            "rate": [np.nan, 0.91, 0.5, 0.1],
+        }
+    )
+    changes = stage_changes(events)
+    assert changes[["update", "from", "rate"]].to_numpy().tolist() == [[3.0, "pickup", 0.91]]
+    figure = success_figure(metrics, pd.DataFrame(), [], changes)
+    marks = next(trace for trace in figure.data if trace.name == "stage change, success then")
+    assert (marks.x[0], marks.y[0]) == (2.5, 0.91)
+    assert "&lt;b&gt;dropoff" in marks.customdata[0][1]
+    assert stage_changes(pd.DataFrame({"time": [], "kind": [], "message": []})).empty
 
 
 def test_each_warm_up_has_its_own_line():

@@ -13,7 +13,9 @@ import streamlit as st
 
 from workbench.errors import StoreError
 from workbench.records import Trajectory
+from workbench.store.files import read_json
 from workbench.store.layout import RunPaths, find_run, run_root
+from workbench.store.outcomes import outcomes as store_outcomes
 from workbench.store.reader import Run, RunSummary, list_runs
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -140,6 +142,20 @@ def _trajectories(
     return run.trajectories(phase=phase, stage=stage, success=success, text=text, disagree=disagree, limit=limit)
 
 
+def outcomes(paths: RunPaths, counted: str = "") -> pd.DataFrame:
+    """A row per trajectory without its turns; ``counted`` as in the store.
+
+    Raises:
+        StoreError: The trajectories cannot be read.
+    """
+    return _outcomes(str(paths.folder), stamp(paths.trajectories), counted)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _outcomes(folder: str, changed: Stamp, counted: str) -> pd.DataFrame:
+    return store_outcomes(RunPaths(Path(folder)), counted=counted)
+
+
 def trajectory(paths: RunPaths, trajectory_id: str) -> Trajectory:
     """One whole trajectory.
 
@@ -171,6 +187,12 @@ def _config(folder: str, changed: Stamp) -> dict[str, Any]:
         return Run(RunPaths(Path(folder))).config()
     except StoreError:
         return {}
+
+
+def parent(paths: RunPaths) -> str | None:
+    """Id of the run that this one was forked from, if it was; that run may be gone."""
+    found = (read_json(paths.meta) or {}).get("parent")
+    return found if isinstance(found, str) else None
 
 
 def forget_summaries() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import streamlit as st
 
 from workbench.dashboard import cache
+from workbench.store.labels import read_labels
+from workbench.store.layout import RunPaths
 from workbench.store.reader import RunSummary
 
 UNKNOWN = "—"
@@ -120,7 +122,8 @@ def run_picker(summaries: Sequence[RunSummary]) -> str:
 
 
 def _run_words(summary: RunSummary) -> str:
-    return f"{summary.run}   {state_words(summary.state)}"
+    name = read_labels(RunPaths(summary.path)).name
+    return f"{name}   {summary.run}   {state_words(summary.state)}" if name else f"{summary.run}   {state_words(summary.state)}"
 
 
 def _pick_run() -> None:

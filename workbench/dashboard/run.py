@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from workbench.config import PHASES
-from workbench.dashboard import cache, links, run_sections
+from workbench.dashboard import cache, links, run_device, run_fork, run_sections, run_starts
 from workbench.dashboard.components import UNKNOWN, all_runs, duration, is_number, percent, problem, rate_words, run_picker, state_badge
 from workbench.errors import WorkbenchError
 from workbench.jobs import launch
+from workbench.store.labels import read_labels
 from workbench.store.layout import RunPaths
 from workbench.store.reader import RunSummary
 from workbench.store.status import LIVE
@@ -42,6 +43,7 @@ def page() -> None:
     live = summary.state in LIVE
     st.fragment(live_part, run_every=_REFRESH_SECONDS if live else None)(name, live)
     run_sections.repeat(paths)
+    run_fork.section(paths)
 
 
 def live_part(name: str, was_live: bool) -> None:
@@ -60,13 +62,16 @@ def live_part(name: str, was_live: bool) -> None:
         st.rerun()  # the whole page: refreshing starts or ends
     _header(paths, summary, metrics)
     _numbers(paths, summary, metrics)
+    run_device.section(paths, summary)
     run_sections.learning(paths, metrics, evaluations)
     left, right = st.columns(2)
     with left:
         run_sections.warmups(metrics)
     with right:
         run_sections.time_spent(metrics)
+    run_starts.section(paths, run_sections.stage_names(paths))
     run_sections.tables(paths, evaluations)
+    run_sections.downloads(paths, metrics, cache.events(paths))
 
 
 def _header(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None:
@@ -77,6 +82,12 @@ def _header(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None
         else:
             _buttons(paths, summary.state)
         links.link("trajectories", "Its trajectories, step by step", icon=":material/route:", run=paths.run_id)
+        parent = cache.parent(paths)
+        if parent:
+            links.link("run", "The run it was forked from", icon=":material/fork_right:", run=parent)
+    labels = read_labels(paths)
+    if labels.name or labels.tags:
+        st.text("   ".join([labels.name, *(f"#{tag}" for tag in labels.tags)]).strip())
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.text("phases")
         _phase_badges(paths, summary, metrics)

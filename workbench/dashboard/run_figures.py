@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.dashboard.components import escaped
 from workbench.dashboard.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, see_through, series_colour
 
-_SMOOTH_UPDATES = 9
+SMOOTH_UPDATES = 9
 
 _TIME_PARTS = (
     ("reflect", BLUE, ("time/reflect_seconds",)),
@@ -17,8 +18,11 @@ _TIME_PARTS = (
     ("world", GREEN, ("time/env_seconds",)),
     ("update", ORANGE, ("time/update_seconds",)),
     ("evaluate", PURPLE, ("time/evaluate_seconds",)),
-    ("write and save", VERMILLION, ("time/write_seconds", "time/save_seconds")),
+    ("write", VERMILLION, ("time/write_seconds",)),
+    ("save", VERMILLION, ("time/save_seconds",)),
 )
+_LEAST_SHARE = 0.0005
+"""Of the whole time; what took less is not drawn."""
 
 
 class Band(NamedTuple):
@@ -46,9 +50,52 @@ def stage_bands(metrics: pd.DataFrame, stages: Sequence[str]) -> list[Band]:
     return bands
 
 
-def success_figure(metrics: pd.DataFrame, evaluations: pd.DataFrame, bands: Sequence[Band]) -> go.Figure:
-    """Success rate of every update, its running mean in each stage, and evaluations with their intervals."""
-    figure = _figure("Success rate", "share of trajectories", bands)
+def stage_changes(events: pd.DataFrame) -> pd.DataFrame:
+    """Changes of stage: ``update`` (the first of the new stage), ``from``, ``to``, ``rate`` (success that stood then), ``reason``."""
+    names = {"update": "update", "from_stage": "from", "to_stage": "to", "rate": "rate", "message": "reason"}
+    if "kind" not in events or "update" not in events:
+        return pd.DataFrame({name: [] for name in names.values()})
+    found = events[events["kind"].astype(str) == "stage"].reindex(columns=list(names)).rename(columns=names)
+    for name in ("update", "rate"):
+        found[name] = pd.to_numeric(found[name], errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+    for name in ("from", "to", "reason"):
+        found[name] = found[name].map(lambda value: value if isinstance(value, str) else "?")
+    return found.dropna(subset=["update"])
+
+
+def _add_changes(figure: go.Figure, changes: pd.DataFrame) -> None:
+    if changes.empty:
+        return
+    known = changes["rate"].notna()
+    lines = [
+        {
+            "type": "line",
+            "x0": one - 0.5,
+            "x1": one - 0.5,
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "line": {"color": GREY, "dash": "dot", "width": 1.5},
+        }
+        for one in changes["update"]
+    ]
+    figure.update_layout(shapes=[*figure.layout.shapes, *lines])
+    figure.add_scatter(
+        x=changes["update"] - 0.5,
+        y=changes["rate"].where(known, 1.0),
+        mode="markers",
+        marker={"symbol": "triangle-right", "size": 12, "color": PURPLE, "line": {"width": 1, "color": "white"}},
+        name="stage change, success then",
+        customdata=[[escaped(row["from"]), escaped(row["to"]), escaped(row["reason"])] for _, row in changes.iterrows()],
+        hovertemplate="%{customdata[0]} to %{customdata[1]}: %{customdata[2]}<extra>stage change</extra>",
+    )
+
+
+def success_figure(
+    metrics: pd.DataFrame, evaluations: pd.DataFrame, bands: Sequence[Band], changes: pd.DataFrame | None = None
+) -> go.Figure:
+    """Success rate of every update, its running mean in each stage, evaluations with their intervals, and the changes of stage."""
+    figure = base_figure("Success rate", "share of trajectories", bands)
     for band in bands or [Band(float("-inf"), float("inf"), "training", 0)]:
         if "success/rate" not in metrics:
             break
@@ -63,9 +110,11 @@ def success_figure(metrics: pd.DataFrame, evaluations: pd.DataFrame, bands: Sequ
             hovertemplate="update %{x}: %{y:.1%}<extra>" + name + "</extra>",
             showlegend=False,
         )
-        smooth = inside["success/rate"].rolling(_SMOOTH_UPDATES, min_periods=1).mean()
+        smooth = inside["success/rate"].rolling(SMOOTH_UPDATES, min_periods=1).mean()
         figure.add_scatter(x=inside["update"], y=smooth, mode="lines", line={"color": colour, "width": 2.5}, name=name, hoverinfo="skip")
     _add_evaluations(figure, evaluations)
+    if changes is not None:
+        _add_changes(figure, changes)
     figure.update_yaxes(range=[-0.03, 1.05], tickformat=".0%")
     return figure
 
@@ -88,9 +137,9 @@ def _add_evaluations(figure: go.Figure, evaluations: pd.DataFrame) -> None:
 
 def curve_figure(metrics: pd.DataFrame, key: str, title: str, unit: str, bands: Sequence[Band]) -> go.Figure:
     """One metric over the updates, with its running mean."""
-    figure = _figure(title, unit, bands, height=280, legend=False)
+    figure = base_figure(title, unit, bands, height=280, legend=False)
     values = metrics.dropna(subset=[key])
-    smooth = values[key].rolling(_SMOOTH_UPDATES, min_periods=1).mean()
+    smooth = values[key].rolling(SMOOTH_UPDATES, min_periods=1).mean()
     figure.add_scatter(
         x=values["update"], y=values[key], mode="lines", line={"color": see_through(GREY, 0.5), "width": 1.5}, hoverinfo="skip"
     )
@@ -102,7 +151,7 @@ def curve_figure(metrics: pd.DataFrame, key: str, title: str, unit: str, bands: 
 
 def warmup_figure(metrics: pd.DataFrame) -> go.Figure:
     """Loss of the two supervised warm-ups over their steps."""
-    figure = _figure("Warm-up loss", "nats per token", [], x_title="step")
+    figure = base_figure("Warm-up loss", "nats per token", [], x_title="step")
     for place, (phase, name) in enumerate((("sft-reflection", "reflection player"), ("sft-policy", "policy player"))):
         rows = metrics[metrics["phase"] == phase].dropna(subset=["loss/sft"])
         figure.add_scatter(
@@ -118,31 +167,51 @@ def warmup_figure(metrics: pd.DataFrame) -> go.Figure:
 
 
 def time_figure(metrics: pd.DataFrame) -> go.Figure:
-    """Seconds spent on each part of the online phase, as one stacked bar."""
-    figure = _figure("Where the time went", "", [], x_title="seconds")
+    """Seconds spent on each part of the online phase, one after the other as within an update, and all together."""
+    parts = time_parts(metrics)
+    whole = sum(seconds for _, _, seconds in parts)
+    names = [*(name for name, _, _ in parts), "all"]
+    seconds = [*(seconds for _, _, seconds in parts), whole]
+    starts = [*(sum(seconds[:place]) for place in range(len(parts))), 0.0]
+    figure = base_figure("Where the time went", "", [], x_title="seconds", height=110 + 30 * len(names), legend=False)
+    figure.add_bar(
+        x=seconds,
+        y=names,
+        base=starts,
+        orientation="h",
+        marker={"color": [*(colour for _, colour, _ in parts), GREY]},
+        text=[f"{value:.1f} s, {_share(value, whole)}" for value in seconds],
+        textposition="auto",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_layout(hovermode="closest", margin={"l": 110})
+    return figure
+
+
+def time_parts(metrics: pd.DataFrame) -> list[tuple[str, str, float]]:
+    """Name, colour and seconds of each part that took any time; the parts do not overlap."""
     parts = [(name, colour, sum(_total(metrics, key) for key in keys)) for name, colour, keys in _TIME_PARTS]
     inside_collect = sum(_total(metrics, f"time/{part}_seconds") for part in ("reflect", "act", "env"))
-    parts.insert(3, ("other collecting", GREY, max(0.0, _total(metrics, "time/collect_seconds") - inside_collect)))
+    parts.insert(3, ("other collecting", SKY, max(0.0, _total(metrics, "time/collect_seconds") - inside_collect)))
     whole = sum(seconds for _, _, seconds in parts) or 1.0
-    for name, colour, seconds in parts:
-        if seconds / whole >= 0.0005:
-            figure.add_bar(
-                x=[seconds],
-                y=[""],
-                orientation="h",
-                name=f"{name} {100 * seconds / whole:.0f} %" if seconds / whole >= 0.01 else f"{name} <1 %",
-                marker={"color": colour},
-                hovertemplate=f"{name}: %{{x:.1f}} s<extra></extra>",
-            )
-    figure.update_layout(barmode="stack", hovermode="closest", margin={"l": 16, "r": 16, "t": 56, "b": 100})
-    return figure
+    return [part for part in parts if part[2] / whole >= _LEAST_SHARE]
+
+
+def _share(seconds: float, whole: float) -> str:
+    share = 100 * seconds / whole if whole else 0.0
+    return f"{share:.0f} %" if share >= 1 else "<1 %"
 
 
 def _total(metrics: pd.DataFrame, key: str) -> float:
     return float(pd.to_numeric(metrics[key], errors="coerce").sum()) if key in metrics else 0.0
 
 
-def _figure(title: str, unit: str, bands: Sequence[Band], *, x_title: str = "update", height: int = 320, legend: bool = True) -> go.Figure:
+def base_figure(
+    title: str, unit: str, bands: Sequence[Band], *, x_title: str = "update", height: int = 320, legend: bool = True
+) -> go.Figure:
+    """An empty figure in the app's style, with the stages as areas behind what is drawn; ``title`` may hold no foreign tags."""
     figure = go.Figure()
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},

@@ -1,4 +1,4 @@
-"""Sections of a run's page: curves, warm-ups, time, tables and the command line that repeats it."""
+"""Sections of a run's page: curves, warm-ups, time, tables, downloads and the command line that repeats it."""
 
 import shlex
 from typing import Any
@@ -9,6 +9,7 @@ import yaml
 
 from workbench.config import apply_overrides, load_config, load_preset
 from workbench.dashboard import cache, run_figures
+from workbench.dashboard.components import is_number, percent
 from workbench.envs.catalog import env_names, make_env
 from workbench.errors import WorkbenchError
 from workbench.store.layout import RunPaths
@@ -17,9 +18,12 @@ from workbench.store.reader import Run
 _CURVES = (
     ("reward/mean", "Mean reward", "environment units"),
     ("policy/entropy", "Policy entropy", "nats"),
-    ("loss/policy", "Policy loss", ""),
+    ("policy/kl", "KL within an update", "nats"),
     ("length/mean", "Length of a trajectory", "turns"),
+    ("loss/policy", "Policy loss", ""),
+    ("policy/followed_suggestion", "Suggestions followed", "share of turns"),
 )
+_IN_A_ROW = 3
 
 
 def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
@@ -30,10 +34,14 @@ def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) 
         return
     st.subheader("Learning", anchor=False)
     bands = run_figures.stage_bands(online, stage_names(paths))
-    st.plotly_chart(run_figures.success_figure(online, evaluations, bands), key="success_figure")
+    changes = run_figures.stage_changes(cache.events(paths))
+    st.plotly_chart(run_figures.success_figure(online, evaluations, bands, changes), key="success_figure")
+    for _, change in changes.iterrows():
+        rate = f"   success then {percent(change['rate'])}" if is_number(change["rate"]) else ""
+        st.text(f"▸ update {change['update']:.0f}: {change['from']} to {change['to']}{rate}   {change['reason']}")
     shown = [curve for curve in _CURVES if curve[0] in online and online[curve[0]].notna().any()]
-    for start in range(0, len(shown), 2):
-        for column, (key, title, unit) in zip(st.columns(2), shown[start : start + 2], strict=False):
+    for start in range(0, len(shown), _IN_A_ROW):
+        for column, (key, title, unit) in zip(st.columns(_IN_A_ROW), shown[start : start + _IN_A_ROW], strict=False):
             column.plotly_chart(run_figures.curve_figure(online, key, title, unit, bands), key=f"curve_{key}")
 
 
@@ -66,7 +74,9 @@ def time_spent(metrics: pd.DataFrame) -> None:
 def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
     """Draw evaluations, events and the end of the log."""
     if not evaluations.empty:
-        st.subheader("Evaluations", anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader("Evaluations", anchor=False)
+            _csv("evaluations", evaluations, paths)
         st.dataframe(evaluations, hide_index=True, key="evaluations", column_config=_evaluation_columns())
     events = cache.events(paths)
     left, right = st.columns(2)
@@ -83,6 +93,27 @@ def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
     with right:
         st.subheader("Log", anchor=False)
         st.code(Run(paths).log_tail(200) or "Nothing yet.", language=None, height=300)
+
+
+def downloads(paths: RunPaths, metrics: pd.DataFrame, events: pd.DataFrame) -> None:
+    """Draw buttons that give the tables behind the page away."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _csv("metrics", metrics, paths)
+        _csv("events", events, paths)
+
+
+def _csv(what: str, frame: pd.DataFrame, paths: RunPaths) -> None:
+    name, label = f"{paths.run_id}-{what}", what.capitalize()
+    # Made on the click: the page is drawn anew every few seconds while a run is live.
+    st.download_button(
+        f"{label} as CSV",
+        lambda: frame.to_csv(index=False),
+        f"{name}.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"csv_{what}",
+    )
 
 
 def _time_column() -> Any:

@@ -1,24 +1,23 @@
-"""The page of all runs: start one, see how each is doing, open one."""
+"""The page of all runs: start one, see how each is doing, find, name, compare and delete them, open one."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 
-import pandas as pd
 import streamlit as st
 
 from workbench.config import apply_overrides, load_preset, preset_names
-from workbench.dashboard import cache, links
-from workbench.dashboard.components import UNKNOWN, age, problem, rate_words, state_words
+from workbench.dashboard import cache, compare_runs, links, runs_actions
+from workbench.dashboard.components import problem
+from workbench.dashboard.runs_table import SORTS, Filters, Listed, columns, listed, run_table, shown
 from workbench.errors import WorkbenchError
 from workbench.jobs import launch
 from workbench.store.layout import run_root
-from workbench.store.reader import RunSummary
-from workbench.store.status import LIVE
+from workbench.store.status import LIVE, STATES
 
 FIRST_PRESET = "taxi-quickstart"
 _REFRESH_SECONDS = 3
-_SUCCESS_HELP = "Of the last evaluation, with its 95 % Wilson interval; before there is one, of the last update"
+_FILTERS_FROM = 4
+"""With fewer runs than this there is nothing to find."""
 
 
 def page() -> None:
@@ -32,11 +31,12 @@ def page() -> None:
     own = cache.own_runs()
     live = any(summary.state in LIVE for summary in own)
     st.fragment(own_table, run_every=_REFRESH_SECONDS if live else None)()
-    examples = cache.recorded_examples()
+    examples = listed(cache.recorded_examples())
     if examples:
         st.subheader("Recorded examples", anchor=False)
-        st.caption("They came with the workbench, to look at before anything has been trained here.")
+        st.caption("They came with the workbench, to look at before anything has been trained here. A click on a name opens the run.")
         _table(examples, key="examples")
+    compare_runs.section()
 
 
 def _start_form() -> None:
@@ -63,65 +63,56 @@ def _start(preset: str, seed: int) -> None:
 
 def own_table() -> None:
     """Draw the runs of the run root; as a fragment, alone, while one of them is live."""
-    own = cache.own_runs()
+    own = listed(cache.own_runs())
     if not own:
         with st.container(border=True):
             st.markdown(":material/rocket_launch: **No run yet.** Press **Start** above, or run this in a terminal:")
             st.code(f"workbench train {FIRST_PRESET}", language="bash")
             st.caption("Everything that a run writes appears here while it is being written.")
         return
-    _table(own, key="own")
+    runs_actions.told()
+    found = shown(own, *_filters(own))
+    if found:
+        _table(found, key="own")
+        runs_actions.toolbar(found)
+    else:
+        st.info(f"None of the {len(own)} runs is like that. Change the filters above.", icon=":material/filter_alt:")
+    for one in found:
+        if one.summary.problem:
+            problem("This folder cannot be read", f"{one.run}: {one.summary.problem}")
 
 
-def _table(summaries: Sequence[RunSummary], *, key: str) -> None:
-    names = [summary.run for summary in summaries]
+def _filters(own: Sequence[Listed]) -> tuple[Filters, str]:
+    """Draw the filters; they stand in the address, so that a view of the list can be kept."""
+    if len(own) < _FILTERS_FROM and not any(one.labels.archived for one in own):
+        return Filters(), "newest"
+    tags = sorted({tag for one in own for tag in one.labels.tags})
+    presets = sorted({one.summary.preset for one in own if one.summary.preset})
+    hidden = sum(one.labels.archived for one in own)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        words = st.text_input("Find", key="find", placeholder="name, preset, model, tag", bind="query-params", width=220)
+        states = st.multiselect("State", [*STATES, "unreadable"], key="state", placeholder="any", bind="query-params", width=190)
+        chosen_presets = st.multiselect("Preset", presets, key="in_preset", placeholder="any", bind="query-params", width=210)
+        wanted = st.multiselect("Tags", tags, key="tag", placeholder="any", bind="query-params", width=170) if tags else []
+        sort = st.selectbox("Order", list(SORTS), key="sort", format_func=SORTS.__getitem__, bind="query-params", width=190)
+        archived = st.toggle(f"Archived ({hidden})", key="archived", bind="query-params") if hidden else False
+    return Filters(words or "", tuple(states), tuple(wanted), tuple(chosen_presets), archived), sort
+
+
+def _table(runs: Sequence[Listed], *, key: str) -> None:
+    names = tuple(one.run for one in runs)
+    # Rows are chosen by place: where another run stands in a place, the table is another one, with the same runs chosen in it.
+    place = f"runs_{key}_{hash(names)}"
+    marked = [index for index, name in enumerate(names) if name in runs_actions.chosen()]
     st.dataframe(
-        run_table(summaries, datetime.now(UTC)),
+        run_table(runs),
         hide_index=True,
-        key=f"runs_{key}",
-        on_select=partial(_remember_choice, key, names),
-        selection_mode="single-row",
-        column_config={
-            "Run": st.column_config.TextColumn(width=280),
-            "Success": st.column_config.TextColumn(width=150, help=_SUCCESS_HELP),
-        },
+        key=place,
+        on_select=partial(runs_actions.remember, place, names, opens_only=key != "own"),
+        selection_mode=["single-cell"] if key != "own" else ["multi-row", "single-cell"],
+        selection_default={"selection": {"rows": marked}} if key == "own" and marked else None,
+        column_config=columns(runs),
+        height=min(36 * len(runs) + 38, 560),
     )
-    if st.session_state.pop(f"open_{key}", None):
-        links.go("run", run=st.session_state["last_run"])
-    st.caption("Click the box at the left of a row to open the run.")
-    for summary in summaries:
-        if summary.problem:
-            problem("This folder cannot be read", f"{summary.run}: {summary.problem}")
-
-
-def _remember_choice(key: str, names: list[str]) -> None:
-    rows = st.session_state[f"runs_{key}"].selection.rows
-    if rows and rows[0] < len(names):
-        st.session_state["last_run"] = names[rows[0]]
-        st.session_state[f"open_{key}"] = True
-
-
-def run_table(summaries: Sequence[RunSummary], now: datetime) -> pd.DataFrame:
-    """What the table of runs shows, a row per run, as words; ``now`` is what ages are counted from."""
-    return pd.DataFrame([_row(summary, now) for summary in summaries])
-
-
-def _progress(summary: RunSummary) -> str:
-    if summary.state == "finished":
-        return "all done"
-    return f"{summary.update} / {summary.total_updates}" if summary.update is not None and summary.total_updates else UNKNOWN
-
-
-def _row(summary: RunSummary, now: datetime) -> dict[str, object]:
-    return {
-        "State": "✗ unreadable" if summary.problem else state_words(summary.state),
-        "Run": summary.run,
-        "Preset": summary.preset or UNKNOWN,
-        "Seed": UNKNOWN if summary.seed is None else str(summary.seed),
-        "Model": summary.model or UNKNOWN,
-        "Phase": summary.phase or UNKNOWN,
-        "Update": _progress(summary),
-        "Success": rate_words(summary.success_rate, summary.low, summary.high),
-        "Started": f"{summary.started_at.astimezone():%Y-%m-%d %H:%M}" if summary.started_at else UNKNOWN,
-        "Age": age(summary.started_at, now),
-    }
+    if name := st.session_state.pop(f"open_{place}", None):
+        links.go("run", run=name)
