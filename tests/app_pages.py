@@ -5,8 +5,8 @@ from streamlit.testing.v1 import AppTest
 # A page run directly, with the links that the router would have made: AppTest follows no address to a page made of a function.
 _SCRIPT = """
 import streamlit as st
-from workbench.dashboard import links, run, runs, trajectories
-modules = {{"runs": runs, "run": run, "trajectories": trajectories}}
+from workbench.dashboard import compare, data, launch, links, reflections, run, runs, trajectories, what_if
+modules = {{"data": data, "launch": launch, "compare": compare, "reflections": reflections, "runs": runs, "run": run, "trajectories": trajectories, "what_if": what_if}}
 links.remember({{name: st.Page(module.page, url_path=name) for name, module in modules.items()}})
 modules[{page!r}].page()
 """

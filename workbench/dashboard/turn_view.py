@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from workbench.dashboard import links
 from workbench.dashboard.components import UNKNOWN, problem, prose
+from workbench.dashboard.export import file_name
+from workbench.dashboard.export_html import trajectory_html
 from workbench.dashboard.turn_cache import token_texts
 from workbench.dashboard.turn_figures import probability_figure, strip_figure
 from workbench.dashboard.turn_text import tokens_html
@@ -18,7 +21,7 @@ def show_trajectory(paths: RunPaths, trajectory: Trajectory, index: int) -> None
     """Draw ``trajectory`` at turn ``index``."""
     turn = trajectory.turns[index]
     with st.container(border=True):
-        _heading(trajectory)
+        _heading(paths, trajectory)
         st.plotly_chart(strip_figure(trajectory, index), key="strip_figure")
         _steps(trajectory, index)
     world, thought, facts = st.columns([35, 42, 23], gap="medium")
@@ -50,7 +53,7 @@ def notebook_code(paths: RunPaths, trajectory_id: str, index: int) -> str:
     )
 
 
-def _heading(trajectory: Trajectory) -> None:
+def _heading(paths: RunPaths, trajectory: Trajectory) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if trajectory.success:
             st.badge("✓ success", color="green")
@@ -58,6 +61,25 @@ def _heading(trajectory: Trajectory) -> None:
             st.badge("✗ no success", color="red")
         st.text(f"{trajectory.trajectory_id}   ·   stage {trajectory.stage}   ·   task {trajectory.task}")
         st.text(f"reward {trajectory.total_reward:.2f} in {len(trajectory.turns)} turn{'' if len(trajectory.turns) == 1 else 's'}")
+        place = {"run": paths.run_id, "stage": trajectory.stage, "task": trajectory.task}
+        at = f"{trajectory.phase}-{trajectory.update}"
+        links.link("compare", "Compare", icon=":material/compare_arrows:", **place, other_at=at, right=trajectory.trajectory_id)
+        st.download_button(
+            "HTML file",
+            lambda: trajectory_file(paths, trajectory),
+            file_name(f"{paths.run_id}-{trajectory.trajectory_id}", "html"),
+            "text/html",
+            key="html_trajectory",
+            icon=":material/download:",
+            help="Every turn of this trajectory in one file that works anywhere",
+            on_click="ignore",
+        )
+
+
+def trajectory_file(paths: RunPaths, trajectory: Trajectory) -> str:
+    """The trajectory as one HTML file."""
+    texts = [_known_texts(paths, turn) for turn in trajectory.turns]
+    return trajectory_html(trajectory, run=paths.run_id, token_texts=texts)
 
 
 def _steps(trajectory: Trajectory, index: int) -> None:
@@ -138,13 +160,19 @@ def _tokens(paths: RunPaths, turn: Turn) -> None:
     if not reflection.log_probs or len(reflection.log_probs) != len(reflection.token_ids):
         return
     with st.expander(f"Token by token: {len(reflection.token_ids)} tokens, {sum(reflection.log_probs):.2f} nats together"):
-        texts = token_texts(paths, reflection.token_ids)
-        # The words are the record; where a tokenizer says something else, it is not the one that wrote them.
-        if texts is None or "".join(texts).strip() != reflection.text.strip():
+        texts = _known_texts(paths, turn)
+        if texts is None:
             st.caption("The run's tokenizer is not on this machine, so tokens are shown by number.")
             texts = [f"{token} " for token in reflection.token_ids]
         st.html(tokens_html(texts, reflection.log_probs))
         st.caption("The darker, the less probable; the pointer shows the probability.")
+
+
+def _known_texts(paths: RunPaths, turn: Turn) -> list[str] | None:
+    """The text of each token of the reflection; None where it is not known."""
+    texts = token_texts(paths, turn.reflection.token_ids) if turn.reflection.token_ids else None
+    # The words are the record; where a tokenizer says something else, it is not the one that wrote them.
+    return texts if texts is not None and "".join(texts).strip() == turn.reflection.text.strip() else None
 
 
 def _facts(trajectory: Trajectory, turn: Turn) -> None:
