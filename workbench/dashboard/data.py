@@ -98,7 +98,7 @@ def _pick(examples: tuple[Example, ...], chosen: list[int]) -> int:
     st.download_button(
         "This page as CSV", frame.to_csv(index=False).encode(), file_name="examples.csv", mime="text/csv", icon=":material/download:"
     )
-    rows = event.selection.rows  # type: ignore[attr-defined]
+    rows = event.selection.rows
     if rows and rows[0] < len(listed):
         return listed[rows[0]]
     asked = links.parameter("example")

@@ -5,10 +5,10 @@ from typing import Any
 
 import streamlit as st
 
-from workbench.config import RunConfig, apply_overrides, load_preset, preset_names
+from workbench.config import RunConfig, apply_overrides, load_config, load_preset, preset_names
 from workbench.dashboard import cache, form, launch_devices, launch_queue, links
 from workbench.dashboard.components import duration, problem
-from workbench.errors import WorkbenchError
+from workbench.errors import ConfigError, WorkbenchError
 from workbench.jobs import launch, preparing
 from workbench.store.checkpoints import list_checkpoints
 from workbench.store.layout import RunPaths, run_root
@@ -65,15 +65,28 @@ def _settings(base: RunConfig, parent: str | None) -> RunConfig | None:
             changed |= form.draw_group(group, values, prefix=f"launch:{base.preset}:{parent}")
     try:
         config = apply_overrides(base, form.overrides(changed))
-        if parent is not None and set(config.phases) - set(_AFTER_WARM_UP):
-            problem("These settings cannot be used", "a run that takes data and players from another goes through rl and evaluate only")
-            return None
+        if parent is not None:
+            _fits(config, load_config(cache.open_run(parent).config))
     except WorkbenchError as error:
         problem("These settings cannot be used", str(error).replace("--set: ", ""), hint="Change the setting above.")
         return None
     shown = {key: form.written(value) for key, value in changed.items()}
     st.text("Changed: " + ", ".join(f"{key}={value}" for key, value in shown.items()) if shown else "Nothing is changed from the preset.")
     return config
+
+
+def _fits(config: RunConfig, parent: RunConfig) -> None:
+    """Refuse settings that players of ``parent`` cannot go on with.
+
+    Raises:
+        ConfigError: Another environment or model, or phases that would make the players anew.
+    """
+    for key in ("env.name", "policy.model", "policy.tiny", "reflection.model"):
+        mine, theirs = (form.value_at(one.model_dump(), key) for one in (config, parent))
+        if mine != theirs:
+            raise ConfigError(f"{key} is {form.written(mine)}, but the run with the players has {form.written(theirs)}; make them equal")
+    if set(config.phases) - set(_AFTER_WARM_UP):
+        raise ConfigError("phases: a run with data and players from another goes through rl and evaluate only; take the others out")
 
 
 def _runs(config: RunConfig | None, devices: list[str]) -> list[tuple[str, RunConfig]]:

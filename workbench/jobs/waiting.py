@@ -29,7 +29,8 @@ def queue(root: Path | str) -> list[Waiting]:
             lines.setdefault(str(status["device"]), []).append(run)
     found = []
     for run, status in live.items():
-        device = status.get("device") if isinstance(status.get("device"), str) else None
+        told = status.get("device")
+        device = told if isinstance(told, str) else None
         line = lines.get(device or "", [])
         found.append(Waiting(run, str(status["state"]), device, line.index(run) + 1 if run in line else None))
     return sorted(found, key=lambda one: (one.state == "queued", one.device or "~", one.position or 0, one.run))

@@ -13,12 +13,13 @@ from typing import Any
 from workbench.config import RunConfig, load_config
 from workbench.errors import ConfigError, RunBusyError, RunStopped, StoreError, WorkbenchError
 from workbench.jobs.lease import DeviceLease
+from workbench.jobs.waiting import is_first
 from workbench.models.loading import POLICY, REFLECTION, resolve_device
 from workbench.recipes import reflect_rl
 from workbench.recipes.preflight import preflight
 from workbench.recipes.session import START, TOKENIZER, Session, open_session
-from workbench.store.files import disk_full, is_disk_full
-from workbench.store.layout import RunPaths, create_run
+from workbench.store.files import disk_full, is_disk_full, now, read_json
+from workbench.store.layout import RunPaths, create_run, find_run
 from workbench.store.writer import RunLock, RunWriter
 from workbench.trainers import checkpoint
 
@@ -74,6 +75,14 @@ def _adopt(parent: RunPaths, child: RunPaths) -> None:
     checkpoint.save_checkpoint(child.checkpoints / START, 1, state={"parent": parent.run_id}, players={}, extra=write)
 
 
+def _adopt_what_is_missing(paths: RunPaths) -> None:
+    """Give a run its parent's data and players, if it needs them and was made by a page, which cannot read weights."""
+    parent = (read_json(paths.meta) or {}).get("parent")
+    begins_later = not set(load_config(paths.config).phases) - {"rl", "evaluate"}
+    if isinstance(parent, str) and begins_later and checkpoint.latest(paths.checkpoints / START) is None:
+        _adopt(find_run(paths.folder.parent, parent, allow_paths=False), paths)
+
+
 def execute(paths: RunPaths, *, queue: bool, show_progress: bool) -> dict[str, Any]:
     """Carry a run on to its end, from wherever it stands; gives its last evaluation.
 
@@ -105,13 +114,14 @@ def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: 
         device = _device_name(paths)
         with _signals_stop(paths), DeviceLease(paths.folder.parent, device) as lease:
             if queue:
-                _wait_for_device(writer, lease)
+                _wait_for_device(paths, writer, lease, device)
                 alone = True
             else:
                 writer.clear_stop()
                 alone = lease.acquire(wait=False, should_give_up=lambda: True)
             writer.status("running", device=device)
             log.info("running")
+            _adopt_what_is_missing(paths)
             # Two processes with all threads each slow one another many times over: who comes second takes one.
             session = open_session(paths, writer, threads=None if alone else 1, show_progress=show_progress)
             result = reflect_rl.run(session)
@@ -142,15 +152,18 @@ def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: 
         raise
 
 
-def _wait_for_device(writer: RunWriter, lease: DeviceLease) -> None:
-    writer.status("queued")
+def _wait_for_device(paths: RunPaths, writer: RunWriter, lease: DeviceLease, device: str) -> None:
+    writer.status("queued", device=device, queued_since=now())
     log.info("waiting for the device")
 
     def stop_requested() -> bool:
         writer.beat()
         return writer.stop_requested()
 
-    if not lease.acquire(wait=True, should_give_up=stop_requested) or writer.stop_requested():
+    def next_in_line() -> bool:
+        return is_first(paths.folder.parent, paths.run_id, device)
+
+    if not lease.acquire(wait=True, should_give_up=stop_requested, may_try=next_in_line) or writer.stop_requested():
         raise RunStopped("queued", 0)
 
 

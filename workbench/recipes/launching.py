@@ -61,15 +61,15 @@ def parameters(config: RunConfig) -> tuple[int, int]:
     if tiny:
         tokenizer = train_tokenizer([], whole=MARKERS, vocab_size=300)
         model = build_tiny(config.policy.tiny, tokenizer, seed=0)
-        embedding = model.get_input_embeddings().weight
-        unborn = config.policy.tiny.vocab_size - len(embedding)  # rows of a tokenizer that is yet to be trained
-        trained = sum(weight.numel() for weight in model.parameters()) + unborn * embedding.shape[1]
+        # Rows of a tokenizer that is yet to be trained; the embedding is tied, so they count once.
+        unborn = config.policy.tiny.vocab_size - len(tokenizer)
+        trained = sum(int(weight.numel()) for weight in model.parameters()) + unborn * config.policy.tiny.n_embd
         whole = tiny * trained
     for name in {name for name in names.values() if name != "tiny"}:
         source = locate(name)
         with readable(name), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source.path, **source.options))
-        own = sum(weight.numel() for weight in model.parameters())
+        own = sum(int(weight.numel()) for weight in model.parameters())
         whole += own
         # Two low-rank factors beside about four square matrices of every block.
         trained += 8 * config.policy.lora.lora_r * model.config.hidden_size * model.config.num_hidden_layers
