@@ -10,8 +10,9 @@ from tests.app_pages import shown, words
 from tests.app_runs import make_run
 from workbench.cli import _config, _parser
 from workbench.config import RunConfig, apply_overrides, load_preset, preset_names
-from workbench.dashboard import cache, form, launch
+from workbench.dashboard import cache, form, launch, links
 from workbench.errors import ConfigError
+from workbench.jobs import launch as jobs_launch
 from workbench.jobs import preparing
 from workbench.jobs.devices import parse_gpus
 from workbench.jobs.waiting import is_first, queue
@@ -84,8 +85,13 @@ def test_a_change_shows_in_the_command_line_and_a_bad_one_in_words():
 def test_the_button_waits_for_a_check_of_exactly_these_settings(monkeypatch):
     started = []
     monkeypatch.setattr(preparing, "checks", lambda config, root: [preparing.Check("memory", True, "fits")])
-    monkeypatch.setattr(launch.launch, "submit", lambda config, root, parent: started.append((config, parent)) or "x")
-    monkeypatch.setattr(launch.links, "go", lambda name, **parameters: None)
+
+    def submit(config, root, parent):
+        started.append((config, parent))
+        return "x"
+
+    monkeypatch.setattr(jobs_launch, "submit", submit)
+    monkeypatch.setattr(links, "go", lambda name, **parameters: None)
     test = shown("launch")
     assert test.button(key="launch").disabled
     test.button(key="check").click().run()
@@ -109,7 +115,7 @@ def test_a_failed_check_keeps_the_button_off_and_says_why(monkeypatch):
 
 
 def test_players_of_another_kind_of_run_are_refused(root):
-    paths = make_run(root, updates=1)
+    paths = make_run(root, updates=1, config=load_preset("taxi-smoke"))
     checkpoint = paths.checkpoints / "rl" / "000001"
     (checkpoint / "policy").mkdir(parents=True)
     (checkpoint / "manifest.json").write_text("{}")
@@ -170,7 +176,7 @@ def test_time_is_judged_by_a_finished_run_of_the_same_kind(root):
 
 
 def test_seconds_of_a_phase_are_between_the_lines():
-    lines = [
+    lines: list[dict[str, object]] = [
         {"phase": "generate", "time": "2026-01-01T00:00:10+00:00", "time/generate_seconds": 9.0},
         {"phase": "rl", "time": "2026-01-01T00:00:14+00:00"},
         {"phase": "rl", "time": "2026-01-01T00:00:20+00:00"},

@@ -54,7 +54,7 @@ def parse_gpus(text: str) -> list[Device]:
         'cuda:0'
     """
     found = []
-    for row in csv.reader(io.StringIO(text)):
+    for row in csv.reader(io.StringIO(text), skipinitialspace=True):
         parts = [part.strip() for part in row]
         if len(parts) != len(_FIELDS) or not (parts[0].isdecimal() and parts[2].isdecimal() and parts[3].isdecimal()):
             continue
