@@ -11,10 +11,13 @@ from tests.app_pages import app, parameter, shown, words
 from tests.app_runs import CONFIG, make_run
 from workbench.config import apply_overrides
 from workbench.dashboard import cache, runs_table
+from workbench.dashboard.compare_runs_figures import Group, comparison_figure
 from workbench.dashboard.runs_table import Filters, Listed
+from workbench.evaluation.seeds import over_seeds
 from workbench.store.labels import Labels, read_labels, relabel
 from workbench.store.layout import RunPaths
 from workbench.store.reader import RunSummary
+from workbench.store.settings import changed, groups_but_seed
 
 
 @pytest.fixture(autouse=True)
@@ -206,3 +209,30 @@ def test_an_empty_table_of_labels_leaves_its_columns_out():
     assert runs_table.columns([run_of()])["Tags"] is None
     assert runs_table.columns([run_of(labels=Labels("x", ("y",)))])["Tags"] is not None
     assert isinstance(runs_table.run_table([run_of()]), pd.DataFrame)
+
+
+def test_a_mean_of_fewer_runs_than_the_group_has_says_so():
+    full = pd.DataFrame({"update": [1, 2], "success/rate": [0.5, 0.7]})
+    none = pd.DataFrame({"update": []})
+    (line,) = comparison_figure([Group("<b> (2 seeds)", ["one", "other"], [none, full], [none, none])], "success/rate").data
+    assert line.name == "&lt;b&gt; (2 seeds), 1 of them here"
+    band = comparison_figure(
+        [Group("two", ["one", "other"], [full, full.assign(**{"success/rate": [0.6, 0.8]})], [none, none])], "success/rate"
+    ).data
+    assert [trace.name for trace in band if trace.name] == ["one", "other", "two"]
+    assert list(band[-1].y) == pytest.approx([0.55, 0.65])
+
+
+def test_groups_of_runs_and_what_differs():
+    configs: list[dict[str, object]] = [{"seed": 0, "rl": {"x": 1}}, {"seed": 1, "rl": {"x": 1}}, {"seed": 0, "rl": {"x": 2, "y": []}}]
+    assert groups_but_seed(configs) == [[0, 1], [2]]
+    assert changed(configs) == {"seed": ["0", "1", "0"], "rl.x": ["1", "1", "2"], "rl.y": [None, None, "[]"]}
+
+
+def test_the_interval_over_seeds_is_students():
+    frame = over_seeds([pd.Series({1: 0.4, 2: 0.5}), pd.Series({1: 0.6, 2: 0.5, 3: 0.9}), pd.Series({1: 0.5, 2: 0.5})])
+    assert list(frame.index) == [1, 2]
+    assert frame.loc[1].tolist() == pytest.approx([0.5, 0.5 - 4.30265 * 0.1 / 3**0.5, 0.5 + 4.30265 * 0.1 / 3**0.5], abs=1e-5)
+    assert frame.loc[2].tolist() == [0.5, 0.5, 0.5]
+    assert over_seeds([pd.Series({1: 0.4})])["low"].isna().all()
+    assert over_seeds([]).empty

@@ -30,8 +30,7 @@ def comparison_figure(groups: Sequence[Group], key: str) -> go.Figure:
     """The running mean of one metric of every run; groups as their mean and its interval."""
     figure = base_figure(escaped(key), "", [], height=340)
     for place, group in enumerate(groups):
-        curves = [_smooth(one, key) for one in group.metrics]
-        _add_group(figure, group, [curve for curve in curves if len(curve)], place, mode="lines")
+        _add_group(figure, group, [_smooth(one, key) for one in group.metrics], place, mode="lines")
     if key == "success/rate":
         figure.update_yaxes(range=[-0.03, 1.05], tickformat=".0%")
     return figure
@@ -41,13 +40,18 @@ def evaluations_figure(groups: Sequence[Group]) -> go.Figure:
     """Success rate of the evaluations; of a single run with its own intervals, of a group with the interval of its mean."""
     figure = base_figure("Success of evaluations", "share of trajectories", [], height=340)
     for place, group in enumerate(groups):
-        known = [one for one in group.evaluations if {"update", "success_rate"} <= set(one.columns)]
-        curves = [one.dropna(subset=["update", "success_rate"]).set_index("update")["success_rate"] for one in known]
-        _add_group(figure, group, [curve for curve in curves if len(curve)], place, mode="lines+markers")
+        _add_group(figure, group, [_rates(one) for one in group.evaluations], place, mode="lines+markers")
+        known = [one for one in group.evaluations if len(_rates(one))]
         if len(known) == 1 and {"low", "high"} <= set(known[0].columns):
             _add_interval(figure, known[0].dropna(subset=["update", "low", "high"]), group, place)
     figure.update_yaxes(range=[-0.03, 1.05], tickformat=".0%")
     return figure
+
+
+def _rates(evaluations: pd.DataFrame) -> "pd.Series[Any]":
+    if not {"update", "success_rate"} <= set(evaluations.columns):
+        return pd.Series(dtype=float)
+    return evaluations.dropna(subset=["update", "success_rate"]).set_index("update")["success_rate"]
 
 
 def _smooth(metrics: pd.DataFrame, key: str) -> "pd.Series[Any]":
@@ -58,14 +62,18 @@ def _smooth(metrics: pd.DataFrame, key: str) -> "pd.Series[Any]":
 
 
 def _add_group(figure: go.Figure, group: Group, curves: Sequence["pd.Series[Any]"], place: int, *, mode: str) -> None:
-    if not curves:
+    """``curves`` has one for every run of the group, empty where a run has none."""
+    known = [(title, curve) for title, curve in zip(group.titles, curves, strict=True) if len(curve)]
+    if not known:
         return
     colour, dash = series_colour(place), _DASHES[place // len(SERIES) % len(_DASHES)]
-    name, whole = escaped(group.name), over_seeds(curves)
-    if len(curves) > 1:
+    name, whole = escaped(group.name), over_seeds([curve for _, curve in known])
+    # A mean of fewer runs than the group has must not pass for that of all.
+    shown = name if len(known) == len(group.titles) else f"{name}, {len(known)} of them here"
+    if len(known) > 1:
         _add_area(figure, whole.index, whole["low"], whole["high"], group, place)
-        for title, curve in zip(group.titles, curves, strict=False):
-            thin = {"color": see_through(colour, 0.45), "width": 1}
+        thin = {"color": see_through(colour, 0.45), "width": 1}
+        for title, curve in known:
             figure.add_scatter(
                 x=curve.index, y=curve, mode="lines", line=thin, showlegend=False, hoverinfo="skip", name=escaped(title), legendgroup=name
             )
@@ -74,9 +82,9 @@ def _add_group(figure: go.Figure, group: Group, curves: Sequence["pd.Series[Any]
         y=whole["mean"],
         mode=mode,
         line={"color": colour, "width": 2.5, "dash": dash},
-        name=name,
+        name=shown,
         legendgroup=name,
-        hovertemplate="%{y:.4g}<extra>" + name + "</extra>",
+        hovertemplate="%{y:.4g}<extra>" + shown + "</extra>",
     )
 
 

@@ -186,6 +186,7 @@ def time_figure(metrics: pd.DataFrame) -> go.Figure:
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
     figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(range=[0, 1.2 * whole or 1.0])  # room for the words behind the last bars
     figure.update_layout(hovermode="closest", margin={"l": 110})
     return figure
 

@@ -18,6 +18,8 @@ FIRST_PRESET = "taxi-quickstart"
 _REFRESH_SECONDS = 3
 _FILTERS_FROM = 4
 """With fewer runs than this there is nothing to find."""
+_SHORT_LIST = 14
+"""Longer ones scroll."""
 
 
 def page() -> None:
@@ -112,7 +114,7 @@ def _table(runs: Sequence[Listed], *, key: str) -> None:
         selection_mode=["single-cell"] if key != "own" else ["multi-row", "single-cell"],
         selection_default={"selection": {"rows": marked}} if key == "own" and marked else None,
         column_config=columns(runs),
-        height=min(36 * len(runs) + 38, 560),
+        height="auto" if len(runs) <= _SHORT_LIST else 560,
     )
     if name := st.session_state.pop(f"open_{place}", None):
         links.go("run", run=name)
