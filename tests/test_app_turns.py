@@ -14,26 +14,47 @@ from tests.small_models import byte_level_tokenizer
 from tests.test_app_trajectories import ATTACK
 from workbench.dashboard.export import file_name, run_file
 from workbench.dashboard.export_html import run_html, trajectory_html
-from workbench.dashboard.turn_explore import seen_tree, tree_html
+from workbench.dashboard.turn_explore import SeenTree, seen_tree, tree_html
 from workbench.dashboard.turn_filters import Filters
-from workbench.dashboard.turn_household import room_html, seen_room
+from workbench.dashboard.turn_household import Room, room_html, seen_room
 from workbench.dashboard.turn_text import difference_html, tokens_html
 from workbench.dashboard.turn_view import first_error
 from workbench.dashboard.turn_world import world_html
 from workbench.envs.catalog import make_env
-from workbench.records import Reflection
+from workbench.records import Reflection, Turn
 from workbench.store.layout import create_run
 from workbench.store.tokens import token_texts, tokenizer_file
 from workbench.store.turns import overview
+
+
+def tree_of(turns) -> SeenTree:
+    found = seen_tree(turns)
+    assert found is not None
+    return found
+
+
+def room_of(observation: str) -> Room:
+    found = seen_room(observation)
+    assert found is not None
+    return found
+
+
+def token_texts_of(file, ids) -> list[str]:
+    found = token_texts(file, ids)
+    assert found is not None
+    return found
 
 
 def play(name: str, *, seed: int = 3, **options: object):
     """Turns of a world, played by its oracle."""
     env = make_env(name, **options)
     observation, _ = env.reset(seed=seed, options={"stage": env.stages[-1]})
-    like, turns, over = taxi_trajectory(0, stage="full", update=1, skill=1.0).turns[0], [], False
+    like, over = taxi_trajectory(0, stage="full", update=1, skill=1.0).turns[0], False
+    turns: list[Turn] = []
     while not over:
-        command = env.oracle()[0]
+        plan = env.oracle()
+        assert plan
+        command = plan[0]
         turns.append(dataclasses.replace(like, index=len(turns), observation=observation, command=command, admissible_commands=(command,)))
         observation, _, terminated, truncated, _ = env.step(command)
         over = terminated or truncated
@@ -64,7 +85,7 @@ class Tags(HTMLParser):
 @pytest.mark.parametrize("form", ["full", "compact"])
 def test_the_tree_grows_with_what_was_seen(form):
     env, turns = play("explore", **({"observation": form} if form == "compact" else {}))
-    start, end = seen_tree(turns[:1]), seen_tree(turns)
+    start, end = tree_of(turns[:1]), tree_of(turns)
     assert start.here == "" and list(start.entries) == [""]
     target = env.task.split("#")[0].partition("/")[2]
     assert end.here == target.rpartition("/")[0] + "/"
@@ -81,7 +102,7 @@ def test_long_listings_are_shortened_but_never_the_way_that_was_taken():
     names = [f"d{number:03d}" for number in range(100)]
     first = dataclasses.replace(like, observation="At: /\nHere: " + " ".join(f"{name}/" for name in names), command="cd d099")
     second = dataclasses.replace(like, observation="At: d099/\nHere: a.txt", command="cat a.txt")
-    drawn = plain(tree_html(seen_tree([first, second])))
+    drawn = plain(tree_html(tree_of([first, second])))
     assert "d099/" in drawn and "a.txt" in drawn and "d060/" not in drawn
     assert "… and 59 more" in drawn
 
@@ -90,13 +111,13 @@ def test_long_listings_are_shortened_but_never_the_way_that_was_taken():
 def test_the_room_holds_what_the_game_holds(options):
     env, turns = play("household", **options)
     for turn in turns[1:]:
-        room = seen_room(turn.observation)
+        room = room_of(turn.observation)
         assert set(room.contents) == {place.name for place in env._twin.game.receptacles}
     taken = next(turn for turn in turns if turn.command.startswith("take "))
     thing, _, place = taken.command.removeprefix("take ").partition(" from ")
-    before, after = seen_room(taken.observation), seen_room(turns[taken.index + 1].observation)
+    before, after = room_of(taken.observation), room_of(turns[taken.index + 1].observation)
     assert (before.place, before.carried) == (place, "")
-    assert thing in before.contents[place]
+    assert thing in (before.contents[place] or [])
     assert thing in after.carried
     assert thing not in (after.contents[place] or [])
     assert f"▶ {place}" in plain(room_html(before))
@@ -105,16 +126,16 @@ def test_the_room_holds_what_the_game_holds(options):
 def test_doors_are_told_and_moved_things_lie_where_they_were_put():
     text = "You are in the middle of a room. Looking quickly around you, you see a fridge 1, and a table 1."
     text += "\n> go to fridge 1\nYou arrive at fridge 1. The fridge 1 is closed."
-    assert seen_room(text).doors == {"fridge 1": "closed"}
-    assert seen_room(text).contents == {"fridge 1": None, "table 1": None}
+    assert room_of(text).doors == {"fridge 1": "closed"}
+    assert room_of(text).contents == {"fridge 1": None, "table 1": None}
     text += "\n> open fridge 1\nYou open the fridge 1. The fridge 1 is open. In it, you see a egg 1, and a pan 2."
     text += "\n> take egg 1 from fridge 1\nYou pick up the egg 1 from the fridge 1."
     text += "\n> cool egg 1 with fridge 1\nYou cool the egg 1 using the fridge 1."
-    room = seen_room(text)
+    room = room_of(text)
     assert (room.doors, room.carried, room.contents["fridge 1"]) == ({"fridge 1": "open"}, "cool egg 1", ["pan 2"])
     text += "\n> go to table 1\nYou arrive at table 1. On the table 1, you see nothing."
     text += "\n> move egg 1 to table 1\nYou move the egg 1 to the table 1."
-    room = seen_room(text)
+    room = room_of(text)
     assert (room.place, room.carried, room.contents["table 1"]) == ("table 1", "", ["cool egg 1"])
 
 
@@ -169,7 +190,7 @@ def test_token_texts_join_to_what_was_said(tmp_path):
     tokenizer.save_pretrained(tmp_path)
     text = "Go south, ünder the wall: 你好."
     ids = tokenizer.encode(text, add_special_tokens=False)
-    texts = token_texts(tmp_path / "tokenizer.json", ids)
+    texts = token_texts_of(tmp_path / "tokenizer.json", ids)
     assert "".join(texts) == text
     assert len(texts) == len(ids)
     assert token_texts(tmp_path / "tokenizer.json", [10**6]) is None

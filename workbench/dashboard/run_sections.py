@@ -10,6 +10,7 @@ import yaml
 from workbench.config import apply_overrides, load_config, load_preset
 from workbench.dashboard import cache, run_figures
 from workbench.dashboard.components import is_number, percent
+from workbench.dashboard.export import download_run
 from workbench.envs.catalog import env_names, make_env
 from workbench.errors import WorkbenchError
 from workbench.store.layout import RunPaths
@@ -100,6 +101,7 @@ def downloads(paths: RunPaths, metrics: pd.DataFrame, events: pd.DataFrame) -> N
     with st.container(horizontal=True, vertical_alignment="center"):
         _csv("metrics", metrics, paths)
         _csv("events", events, paths)
+        download_run(paths)
 
 
 def _csv(what: str, frame: pd.DataFrame, paths: RunPaths) -> None:

@@ -64,9 +64,11 @@ def _wrong_advice(folder: str, changed: Stamp, limit: int) -> pd.DataFrame:
 
 def token_texts(paths: RunPaths, token_ids: Sequence[int]) -> list[str] | None:
     """The text of each token of a reflection; None where the reflection player's tokenizer is not on this machine."""
-    settings = cache.config(paths).get("reflection")
-    model = settings.get("model") if isinstance(settings, dict) else None
-    file = tokens.tokenizer_file(paths, model) if isinstance(model, str) and model else None
+    settings = cache.config(paths)
+    # A reflection player without a model of its own takes the policy's.
+    models = [part.get("model") for part in (settings.get("reflection"), settings.get("policy")) if isinstance(part, dict)]
+    model = next((one for one in models if isinstance(one, str) and one), None)
+    file = tokens.tokenizer_file(paths, model) if model is not None else None
     return _token_texts(str(file), stamp(file), tuple(token_ids)) if file is not None else None
 
 
