@@ -61,7 +61,6 @@ def ask(paths: RunPaths, players: Players, env: TextEnv, scene: Scene, line: Lin
         oracle=scene.oracle_command,
     )
     st.plotly_chart(figure, key="change_figure", config={"displayModeBar": False})
-    st.caption(":blue[■] with your changes · :gray[■] unchanged · :orange[┃] as recorded · :orange[◆] suggested · :violet[★] the oracle's")
     return Asked(after, temperature, edits)
 
 
