@@ -125,6 +125,40 @@ def mean_loss(model: LanguageModel, chosen: list[Row]) -> float:
     return sum(losses) / len(losses)
 
 
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_rows_of_labels_learn_what_they_would_from_whole_rows(accumulation, monkeypatch):
+    labels_only = [row for row in ROWS if sum(label != IGNORED for label in row.labels) == 1]
+    assert len({len(row.input_ids) for row in labels_only}) > 1, "some rows are padded"
+    settings = SETTINGS.model_copy(update={"logging_steps": 1, "gradient_accumulation_steps": accumulation})
+    found = []
+    for shorter in (True, False):
+        if not shorter:
+            monkeypatch.delattr(sft._Trainer, "compute_loss")
+        model = player()
+        logged: list[dict[str, float]] = []
+
+        def keep(step: int, metrics: dict[str, float], kept: list[dict[str, float]] = logged) -> None:
+            kept.append(metrics)
+
+        sft.train_segment(
+            model,
+            labels_only,
+            sft.prepare(model, settings),
+            settings,
+            start=0,
+            stop=3,
+            seed=SEED,
+            on_log=keep,
+            on_step=lambda step: False,
+        )
+        found.append((model, logged))
+    (fast, fast_logged), (plain, plain_logged) = found
+    for one, other in zip(fast_logged, plain_logged, strict=True):
+        assert one == pytest.approx(other, abs=2e-4)
+    for name, value in weights(fast).items():
+        torch.testing.assert_close(value, weights(plain)[name], atol=2e-4, rtol=1e-3)
+
+
 def test_the_models_own_forward_is_back_afterwards(whole):
     model, _ = whole
     assert "forward" not in model.model.__dict__

@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 import torch
 from datasets import Dataset
 from peft import PeftModel
+from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, get_scheduler
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from workbench.config import SFTSettings
-from workbench.data.sets import Row
+from workbench.data.sets import IGNORED, Row
 from workbench.errors import DataError
-from workbench.models.language_model import LanguageModel
+from workbench.models.language_model import LanguageModel, left_padded
 from workbench.seeding import derived_seed, generator
 
 
@@ -116,12 +117,13 @@ def train_segment(
     original_forward = base.__dict__.get("forward")
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        trainer = SFTTrainer(
+        trainer = _Trainer(
+            player,
             model=player.model,
             args=_arguments(settings, scratch, stop - start, player, seed),
             train_dataset=dataset,
             processing_class=player.tokenizer,
-            optimizers=(warm_up.optimizer, warm_up.scheduler),  # type: ignore[arg-type]
+            optimizers=(warm_up.optimizer, warm_up.scheduler),
             callbacks=[reporter],
         )
         for printer in list(trainer.callback_handler.callbacks):
@@ -138,6 +140,28 @@ def train_segment(
         player.model.gradient_checkpointing_disable()
     player.activate(training=False)
     return reporter.done
+
+
+class _Trainer(SFTTrainer):
+    """TRL's trainer, which answers for the last position alone where that is all that carries loss (the policy's label)."""
+
+    def __init__(self, player: LanguageModel, **arguments: Any) -> None:
+        self.player = player
+        super().__init__(**arguments)
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        """Mean negative log-likelihood of the answer tokens, nats: the same number either way, with less arithmetic for labels."""
+        taught_B = (inputs["labels"] != IGNORED).sum(1)
+        if return_outputs or int(taught_B.max()) > 1:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
+        rows = [ids[mask.bool()].tolist() for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)]
+        batch = left_padded([row[:-1] for row in rows], self.player.pad_id, self.player.device)
+        logits_BV = self.player.forward(batch).logits[:, -1].float()
+        answers_B = torch.tensor([row[-1] for row in rows], device=logits_BV.device)
+        correct = (logits_BV.argmax(-1) == answers_B).float().mean()
+        self._metrics["train"]["mean_token_accuracy"].append(float(correct))
+        count = len(rows) if num_items_in_batch is None else num_items_in_batch
+        return cross_entropy(logits_BV, answers_B, reduction="sum") / count
 
 
 def _arguments(settings: SFTSettings, scratch: str, steps: int, player: LanguageModel, seed: int) -> SFTConfig:
