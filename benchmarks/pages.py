@@ -8,6 +8,7 @@ when a person comes back. Prints a table; exits with code 1 when a page misses i
 """
 
 import argparse
+import logging
 import os
 import statistics
 import sys
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=20, help="per trajectory")
     parser.add_argument("--repeat", type=int, default=3, help="the median of so many is told")
     options = parser.parse_args()
+    logging.disable(logging.WARNING)  # of Streamlit, that no browser is there
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         os.environ["WORKBENCH_RUNS"] = folder

@@ -232,7 +232,7 @@ def test_groups_of_runs_and_what_differs():
 def test_the_interval_over_seeds_is_students():
     frame = over_seeds([pd.Series({1: 0.4, 2: 0.5}), pd.Series({1: 0.6, 2: 0.5, 3: 0.9}), pd.Series({1: 0.5, 2: 0.5})])
     assert list(frame.index) == [1, 2]
-    assert frame.loc[1].tolist() == pytest.approx([0.5, 0.5 - 4.30265 * 0.1 / 3**0.5, 0.5 + 4.30265 * 0.1 / 3**0.5], abs=1e-5)
-    assert frame.loc[2].tolist() == [0.5, 0.5, 0.5]
+    assert list(frame.loc[1].array) == pytest.approx([0.5, 0.5 - 4.30265 * 0.1 / 3**0.5, 0.5 + 4.30265 * 0.1 / 3**0.5], abs=1e-5)
+    assert list(frame.loc[2].array) == [0.5, 0.5, 0.5]
     assert over_seeds([pd.Series({1: 0.4})])["low"].isna().all()
     assert over_seeds([]).empty
