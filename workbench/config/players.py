@@ -25,6 +25,10 @@ class TinyConfig(Section):
     n_head: int = Field(4, ge=1, le=64, description="Attention heads")
     n_positions: int = Field(128, ge=16, le=8192, description="Longest prompt and answer together, tokens")
     initializer_range: float = Field(0.08, gt=0, le=1, description="Standard deviation of the starting weights; about 1 / sqrt(n_embd)")
+    matching_start: bool = Field(
+        False,
+        description="Let equal tokens attend to each other from the start (keys begin as queries); helps where many commands are listed",
+    )
     vocab_size: int = Field(768, ge=300, le=65536, description="Size of the tokenizer trained on the environment's own text")
     pieces: Literal["words", "bare-words", "phrases"] = Field(
         "words", description="Longest thing that may be one token: a word with its punctuation, a word alone, all between two marks"

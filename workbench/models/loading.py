@@ -107,7 +107,19 @@ def build_tiny(size: TinyConfig, tokenizer: PreTrainedTokenizerBase, *, seed: in
         # Up to about this length two plain products are faster on a CPU than the fused kernel, forwards and backwards.
         attention = "eager" if size.n_positions <= SHORT_CONTEXT else "sdpa"
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
-    return with_last_block(model) if isinstance(model, LlamaForCausalLM) else model
+    if not isinstance(model, LlamaForCausalLM):
+        return model
+    if size.matching_start:
+        _match_equal_tokens(model)
+    return with_last_block(model)
+
+
+def _match_equal_tokens(model: LlamaForCausalLM) -> None:
+    """Start keys as queries, and outputs as transposed values (mimetic initialisation, Trockman and Kolter 2023, arXiv 2305.09828)."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.k_proj.weight.copy_(layer.self_attn.q_proj.weight)
+            layer.self_attn.o_proj.weight.copy_(layer.self_attn.v_proj.weight.T)
 
 
 def load_base(
