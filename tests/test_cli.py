@@ -167,6 +167,17 @@ def test_evaluate_takes_what_is_asked_for(call, root, short_run):
     assert call("evaluate", str(run.folder), *asked)[0] == found, "a path names a run as well as its id"
 
 
+def test_evaluate_takes_other_settings_than_the_runs(call, root, short_run):
+    run = copied(short_run, root)
+    before = run.config.read_bytes()
+    asked = ("--set", "evaluation.trajectories=6", "--set", "evaluation.split=train")
+    found, _ = call("evaluate", run.run_id, *asked)
+    assert (found["trajectories"], found["split"]) == (6, "train")
+    silent, _ = call("evaluate", run.run_id, *asked, "--set", "reflection.kind=none")
+    assert "followed_suggestion" in found and "followed_suggestion" not in silent
+    assert run.config.read_bytes() == before
+
+
 def test_evaluate_takes_a_model_folder(call, root, smoke_run):
     newest = checkpoint.latest(smoke_run.checkpoints / "rl")
     assert newest is not None

@@ -311,6 +311,8 @@ def test_a_parent_is_not_needed_for_what_it_does_not_give(cli, smoke):
         (("--stage", "ful"), r"--stage 'ful' is unknown; did you mean 'full'"),
         (("--split", "tests"), r"argument --split: invalid choice: 'tests'"),
         (("--seed", "one"), r"argument --seed: invalid int value: 'one'"),
+        (("--set", "policy.model=gpt2"), r"--set policy.model: a run is evaluated as it was trained; evaluation.\*, device.\*"),
+        (("--set", "evaluation.trajectoris=3"), r"unknown setting 'evaluation.trajectoris'; did you mean 'trajectories'"),
     ],
 )
 def test_an_evaluation_that_cannot_be(cli, smoke, arguments, message):

@@ -156,3 +156,31 @@ def test_promises_keep_a_budget_while_many_are_under_way():
 def test_settings_of_a_teacher_that_cannot_work(setting, message):
     with pytest.raises(ConfigError, match=message):
         apply_overrides(RunConfig(), [setting])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://me:pa55@host/v1",
+        "http://me:pa55/word@host/v1",
+        "me:pa55@host/v1",
+        "ftp://me:pa55@host/v1",
+        "http://host:pa55/v1",
+        "http://[pa55/v1",
+        "http://host/v1?key=pa55",
+        "http://host/v1#pa55",
+        "{http://me:pa55@host: 1}",
+        "[http://me:pa55@host]",
+        "http://me:pa55@host/v1: x: y",
+    ],
+)
+def test_a_password_in_an_address_is_not_repeated(address):
+    for setting in (f"data.teacher.base_url={address}", f"data.teacher={{kind: endpoint, base_url: '{address}'}}"):
+        with pytest.raises(ConfigError) as caught:
+            apply_overrides(RunConfig(), [setting])
+        assert "pa55" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_key_given_for_its_name_is_not_repeated():
+    with pytest.raises(ConfigError, match=r"^--set: data\.teacher\.api_key_env: String should match pattern '[^']*'$"):
+        apply_overrides(RunConfig(), ["data.teacher.api_key_env=sk-pa55"])

@@ -3,6 +3,7 @@
 import pytest
 
 from workbench.config import TeacherConfig
+from workbench.data.answers import Query
 from workbench.data.teach import shortened
 from workbench.data.teachers.base import Lesson
 from workbench.data.teachers.outside import OutsideTutor
@@ -41,7 +42,7 @@ def test_answers_are_refused_for_a_reason(text, problem):
 class Scripted:
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
-        self.asked: list[object] = []
+        self.asked: list[Query] = []
 
     def ask(self, queries):
         self.asked += queries

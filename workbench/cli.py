@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command(name, function, help_text).add_argument("run", metavar="RUN")
     resume.add_argument("run", metavar="RUN")
+    resume.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="raise data.teacher's budget, say")
     command("runs", _runs, "list the runs")
     generate = command("generate", _generate, "trajectories with reflections and negative examples, as SFT sets")
     _config_arguments(generate)
@@ -76,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--api-key-env", metavar="VARIABLE", help="environment variable with its key (default: OPENAI_API_KEY)")
     evaluate.add_argument("--in-context", action="store_true", help="let a MODEL analyse, then choose, as a chat model is asked to")
     evaluate.add_argument("--preset", default="taxi-quickstart", help="environment and prompts for a MODEL (default: %(default)s)")
-    evaluate.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="change a setting of the preset")
+    evaluate.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="change a setting of the run or preset"
+    )
     evaluate.add_argument("--trajectories", type=int, help="how many (default: the configuration's)")
     evaluate.add_argument("--seed", type=int, help="seed of tasks and dice (default: the configuration's)")
     evaluate.add_argument("--stage", help="stage to play (default: the last)")
@@ -133,7 +136,12 @@ def _train(arguments: argparse.Namespace) -> Result:
 
 
 def _resume(arguments: argparse.Namespace) -> Result:
-    return _execute(find_run(run_root(arguments.runs_dir), arguments.run), arguments, queue=arguments.queue)
+    paths = find_run(run_root(arguments.runs_dir), arguments.run)
+    if arguments.overrides:
+        from workbench.recipes.amend import amend
+
+        amend(paths, arguments.overrides)
+    return _execute(paths, arguments, queue=arguments.queue)
 
 
 def _execute(paths: RunPaths, arguments: argparse.Namespace, *, queue: bool) -> Result:
@@ -228,7 +236,7 @@ def _evaluate(arguments: argparse.Namespace) -> Result:
     elif (root / arguments.subject / "meta.json").is_file() or (Path(arguments.subject) / "meta.json").is_file():
         from workbench.recipes.judge import evaluate_run
 
-        found = evaluate_run(find_run(root, arguments.subject), **settings)
+        found = evaluate_run(find_run(root, arguments.subject), **settings, overrides=arguments.overrides)
     else:
         from workbench.recipes.judge import evaluate_model
 

@@ -43,11 +43,16 @@ class EndpointConfig(Section):
     @field_validator("base_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address")
-        if parts.username or parts.password or parts.query or parts.fragment:
+        # Not the parts: a password with a slash in it ends the host, but is a password all the same.
+        if any(mark in value for mark in "@?#"):
             raise ValueError("must hold no user, password, query or fragment; the key belongs into the environment")
+        try:
+            parts = urlsplit(value)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text repeats what was typed
+            valid = False
+        if not valid:
+            raise ValueError("must be an http:// or https:// address")
         return value.rstrip("/")
 
     @model_validator(mode="after")

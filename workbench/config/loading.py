@@ -1,5 +1,6 @@
 """Reading, overriding and writing configurations; what is wrong with one is told in a line."""
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -31,9 +32,27 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         known = section_keys(problem["loc"][:-1])
         return f"unknown setting {key!r}; {nearest(str(problem['loc'][-1]), known)}"
-    found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
+    # Of a rule about a whole section the values are many; an address may hold a password, and a key may stand where its name should.
+    secret = key.endswith(("base_url", "api_key_env"))
+    untold = problem["type"] == "missing" or isinstance(problem["input"], Mapping) or secret
+    found = "" if untold else f", found {redacted(repr(problem['input']))}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}{found}" if key else f"{message}"
+
+
+def redacted(text: str) -> str:
+    """``text`` without what stands before an ``@`` or behind an address's ``?`` or ``#``: passwords, keys.
+
+    Example:
+        >>> redacted("http://me:word@host/v1?key=1")
+        '***@host/v1?***'
+    """
+
+    def bare(address: re.Match[str]) -> str:
+        _, at, after = address[0].rpartition("@")
+        return ("***@" if at else "") + re.sub(r"(?<=[?#]).+", "***", after)
+
+    return re.sub(r"[^\s'\"]*(?:@|//)[^\s'\"]*", bare, text)
 
 
 def section_keys(path: Iterable[int | str]) -> list[str]:
@@ -55,7 +74,7 @@ def apply_overrides(config: RunConfig, overrides: Iterable[str]) -> RunConfig:
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set {override!r} is not of the form a.b=value")
+            raise ConfigError(f"--set {redacted(repr(override))} is not of the form a.b=value")
         _set_path(values, key.strip().split("."), _yaml_value(text, key))
     return validated(values, source="--set")
 
@@ -64,7 +83,7 @@ def _yaml_value(text: str, key: str) -> Any:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {key}: the value {text!r} is not valid YAML") from None
+        raise ConfigError(f"--set {key}: the value {redacted(repr(text))} is not valid YAML") from None
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         try:
             return float(text)  # not the value: quotes keep a number a word

@@ -72,16 +72,24 @@ class Spending:
             self._promised[0] -= estimated_tokens(messages)
             self._promised[1] -= self.config.max_tokens
 
-    def exhausted(self, *, left: int) -> BudgetError:
-        """What to tell a person when the next request does not fit any more; ``left`` requests are unanswered."""
+    def exhausted(self, *, left: int | None = None) -> BudgetError:
+        """What to tell a person when the next request does not fit any more.
+
+        Args:
+            left: Unanswered requests of a work that can go on; None for one that begins anew.
+        """
         limits = [
             f"{name}={value:g}"
             for name, value in (("budget_tokens", self.config.budget_tokens), ("budget_money", self.config.budget_money))
             if value is not None
         ]
+        used_up = f"the budget ({', '.join(limits)}) is used up: {self.told()}"
+        setting = f"data.teacher.{limits[-1].partition('=')[0]}=…"
+        if left is None:
+            return BudgetError(f"{used_up}; begin again with more, --set {setting}, or fewer trajectories")
         return BudgetError(
-            f"the budget ({', '.join(limits)}) is used up: {self.told()}; {left} {'request is' if left == 1 else 'requests are'} "
-            "left to ask; raise the budget and go on, what was answered is kept"
+            f"{used_up}; {left} {'request is' if left == 1 else 'requests are'} left to ask; raise the budget and go on "
+            f"(a run: `workbench resume RUN --set {setting}`), what was answered is kept"
         )
 
     def told(self) -> str:

@@ -36,7 +36,7 @@ class Account:
         spending = self.endpoint.spending
         if not spending.promise(messages):
             self.endpoint.close()
-            raise spending.exhausted(left=1)
+            raise spending.exhausted()
         try:
             return self.endpoint.complete(messages)
         finally:

@@ -124,16 +124,24 @@ class Session:
             yield bar
 
 
-def open_session(paths: RunPaths, writer: RunWriter | None = None, *, threads: int | None = None, show_progress: bool = False) -> Session:
+def open_session(
+    paths: RunPaths,
+    writer: RunWriter | None = None,
+    *,
+    config: RunConfig | None = None,
+    threads: int | None = None,
+    show_progress: bool = False,
+) -> Session:
     """Open a run; CPU threads and library noise are set for this process.
 
     Args:
         paths: The run folder. Whoever writes holds its lock.
         writer: Writes the run; a new one when None.
+        config: Other settings than the run's own, for who only looks.
         threads: CPU threads where the configuration leaves them open; all cores when None.
         show_progress: Draw progress bars.
     """
-    config = load_config(paths.config)
+    config = config or load_config(paths.config)
     torch.set_num_threads(config.device.num_threads or threads or os.cpu_count() or 1)
     quiet_libraries()
     return Session(paths, config, writer or RunWriter(paths), show_progress)

@@ -1,0 +1,47 @@
+"""Changing what a begun run may still change: how it reaches its outside teacher, and what that may cost."""
+
+from collections.abc import Sequence
+
+from workbench.config import apply_overrides, dump_config, load_config
+from workbench.errors import ConfigError
+from workbench.store.files import write_whole, writing
+from workbench.store.layout import RunPaths
+from workbench.store.writer import RunLock
+
+AMENDABLE = (
+    "base_url",
+    "api_key_env",
+    "concurrency",
+    "timeout_seconds",
+    "max_retries",
+    "max_backoff_seconds",
+    "budget_tokens",
+    "budget_money",
+    "price_input",
+    "price_output",
+)
+"""Settings of ``data.teacher`` that no answer depends on, so that a run continues as if it had begun with them."""
+
+
+def amend(paths: RunPaths, overrides: Sequence[str]) -> None:
+    """Write other settings into a run's configuration.
+
+    Args:
+        paths: The run folder.
+        overrides: ``a.b=c`` strings.
+
+    Raises:
+        ConfigError: A setting is unknown, refused, or one that results depend on.
+        RunBusyError: Another process has the run.
+    """
+    for override in overrides:
+        section, _, name = override.partition("=")[0].strip().rpartition(".")
+        if section != "data.teacher" or name not in AMENDABLE:
+            raise ConfigError(
+                f"--set {override.partition('=')[0].strip()}: a begun run keeps its settings, but for data.teacher.* of "
+                f"{', '.join(AMENDABLE)}; train a new run, or --from this one"
+            )
+    with RunLock(paths):
+        changed = apply_overrides(load_config(paths.config), overrides)
+        with writing(paths.folder):
+            write_whole(paths.config, dump_config(changed).encode())
