@@ -108,6 +108,9 @@ class DataConfig(Section):
         lt=1,
         description="Share of policy rows that teach a random command, so that online learning begins with some exploration",
     )
+    label_shuffles: Count = Field(
+        1, description="Label orders that each policy example is taught with; raise it where examples are few and would be learned by heart"
+    )
     teacher: TeacherConfig = TeacherConfig()
     validation_share: float = Field(0.05, ge=0, lt=0.5, description="Share of start states kept for validation")
     test_share: float = Field(0.15, ge=0, lt=0.5, description="Share of start states kept for the final evaluation")

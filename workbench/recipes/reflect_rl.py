@@ -147,8 +147,12 @@ def training_rows(session: Session, player: LanguageModel, role: str) -> list[Ro
         return [reflection_row(example, prompts, eos, max_new_tokens=config.reflection.max_new_tokens) for _, example in examples]
     prompts = player.prompts(room=1, limit=config.policy.max_prompt_tokens)
     with_reflection = config.reflection.kind != "none"
+    # Other numbers are other dice: the first shuffle is that of the SFT sets, further ones follow after all numbers in use.
+    used = 1 + max((number for number, _ in examples), default=0)
     return [
-        policy_row(example, number, prompts, config.data, seed=config.seed, with_reflection=with_reflection) for number, example in examples
+        policy_row(example, number + shuffle * used, prompts, config.data, seed=config.seed, with_reflection=with_reflection)
+        for shuffle in range(config.data.label_shuffles)
+        for number, example in examples
     ]
 
 
