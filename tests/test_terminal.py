@@ -18,7 +18,8 @@ from workbench.envs.taxi import DangerousTaxi
 from workbench.envs.text_env import TextEnv
 from workbench.errors import EnvError
 from workbench.recipes.advise import Advice
-from workbench.terminal import Played, Screen, play, printable
+from workbench.screen import Screen, printable
+from workbench.terminal import Played, play
 
 
 def record(env: TextEnv, lines: list[str], *, live: bool = False, colour: bool = False, **arguments) -> tuple[Played, str]:

@@ -278,7 +278,8 @@ def _analyse(arguments: argparse.Namespace) -> Result:
 
 def _play(arguments: argparse.Namespace) -> Result:
     from workbench.envs.catalog import make_env
-    from workbench.terminal import Advisor, play, standard_screen
+    from workbench.screen import standard_screen
+    from workbench.terminal import Advisor, play
 
     if not (arguments.env or arguments.run):
         raise ConfigError("name an ENV, such as taxi, or a run to play beside with --run")

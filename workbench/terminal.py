@@ -1,19 +1,15 @@
 """A person plays an environment in the terminal.
 
 Where the output is a terminal, the screen is drawn anew at every turn; elsewhere (a pipe, a test) lines follow each other.
-Everything that an environment, a model or the person says reaches the terminal without control characters.
 """
 
-import os
-import shutil
-import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.envs.text_env import Info, TextEnv
 from workbench.errors import EnvError, nearest
+from workbench.screen import Screen, printable
 
 if TYPE_CHECKING:
     from workbench.recipes.advise import Advice
@@ -23,7 +19,6 @@ Advisor = Callable[[TextEnv, str, Info], "Advice"]
 
 HINT, UNDO, MODEL, QUIT = "hint", "undo", "model", "quit"
 _KEYS = {"?": HINT, "-": UNDO, "!": MODEL, "q": QUIT}
-_STYLES = {"dim": "2", "bold": "1", "good": "32", "bad": "31", "model": "36"}
 _CLEAR = "\x1b[2J\x1b[H"
 _COLUMNS_FROM = 12
 """From so many commands on they stand beside each other."""
@@ -41,41 +36,6 @@ class Played(NamedTuple):
     """Commands of the oracle's plan at the start; None where there is no oracle."""
     hints: int
     """Times the oracle or the model was asked."""
-
-
-@dataclass(frozen=True)
-class Screen:
-    """Where it is shown.
-
-    Attributes:
-        write: Shows text without a line break at its end.
-        live: Draw the screen anew at every turn.
-        colour: Use the terminal's colours.
-    """
-
-    write: Callable[[str], object] = print
-    live: bool = False
-    colour: bool = False
-
-    def paint(self, text: str, style: str) -> str:
-        """``text`` without control characters, in a style where there are colours."""
-        text = printable(text)
-        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colour and text else text
-
-    @property
-    def width(self) -> int:
-        """Characters in a line; 100 where nobody knows."""
-        return shutil.get_terminal_size((100, 24)).columns if self.live else 100
-
-    def wrapped(self, text: str, style: str) -> str:
-        """``text`` as lines that fit."""
-        return self.paint("\n".join(textwrap.fill(line, self.width) for line in printable(text).split("\n")), style)
-
-
-def standard_screen() -> Screen:
-    """Standard output: drawn anew when both ends are a terminal, in colours unless ``NO_COLOR`` is set or the terminal is dumb."""
-    live = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return Screen(print, live, live and not os.environ.get("NO_COLOR"))
 
 
 @dataclass
@@ -187,11 +147,6 @@ def play(
             screen.write(printable(message))
     screen.write(("" if screen.live else "\n") + screen.paint(game.ending(), "good" if game.info["success"] else "bold"))
     return Played(bool(game.info["success"]), len(game.rewards), sum(game.rewards), game.shortest, game.hints)
-
-
-def printable(text: str) -> str:
-    """``text`` without characters that steer a terminal or reverse the writing direction; line breaks and tabs stay."""
-    return "".join(character for character in text if character.isprintable() or character in " \n\t")
 
 
 def _title(game: _Game) -> str:
