@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from pyarrow import parquet
@@ -95,6 +96,12 @@ def test_the_card_counts_and_finds_no_leakage(folder, examples):
     assert card["examples"] == len(examples) == sum(card["by_split"].values()) == sum(card["by_stage"].values())
     assert sum(card["by_taught_command"].values()) == len(examples)
     assert card["states"] == len({example.state_key for example in examples})
+
+
+def test_the_card_counts_many_commands_by_their_first_word(examples):
+    many = [replace(example, oracle_command=f"{'cat' if number % 3 else 'cd'} {number}") for number, example in enumerate(examples[:90])]
+    assert data_card(many[:30], CONFIG)["by_taught_command"]["cd 0"] == 1
+    assert data_card(many, CONFIG)["by_taught_command"] == {"cd …": 30, "cat …": 60}
 
 
 def test_the_card_would_tell_leakage(examples):

@@ -215,6 +215,9 @@ def test_the_teacher_advises_what_the_oracle_does_and_ends_with_it(compact):
             wrong = teacher.correct(compact, Mistake("go to nowhere 1", best), generator)
             assert wrong.endswith(f"{best}.")
             assert "nowhere 1" in wrong or "detour" in wrong
+            if not best.startswith("go "):
+                early = teacher.correct(compact, Mistake(f"go to {' '.join(best.split()[-2:])}", best), generator)
+                assert early.endswith(f"{best}.") and ("for later." in early or "too early." in early)
             said.add(text)
             compact.step(best)
     assert len(said) > 100

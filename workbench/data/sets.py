@@ -32,6 +32,7 @@ SETS = ("sft", "sft_reflection", "sft_policy", "sft_reflection_positive", "sft_p
 EXAMPLES_FILE, CARD_FILE = "examples.jsonl", "card.json"
 COLUMNS = ("prompt", "completion", "kind", "split", "stage", "task", "state_key")
 IGNORED = -100
+CARD_COMMANDS = 30
 
 
 class Row(NamedTuple):
@@ -107,7 +108,10 @@ def read_examples(folder: Path) -> list[Example]:
 
 
 def data_card(examples: Sequence[Example], config: DataConfig) -> dict[str, Any]:
-    """Counts by command, stage, kind and split, lengths, and whether any start state is in two splits."""
+    """Counts by command, stage, kind and split, lengths, and whether any start state is in two splits.
+
+    Where a world has more than ``CARD_COMMANDS`` commands they are counted by their first word.
+    """
     homes: dict[str, set[str]] = {}
     for example in examples:
         homes.setdefault(example.task, set()).add(example.split)
@@ -118,7 +122,7 @@ def data_card(examples: Sequence[Example], config: DataConfig) -> dict[str, Any]
         "by_kind": dict(Counter(example.kind for example in examples)),
         "by_split": dict(Counter(example.split for example in examples)),
         "by_stage": dict(Counter(example.stage for example in examples)),
-        "by_taught_command": dict(Counter(taught_command(example, config) for example in examples)),
+        "by_taught_command": _commands(Counter(taught_command(example, config) for example in examples)),
         "negatives_by_stage": dict(Counter(example.stage for example in examples if example.kind == "negative")),
         "negatives_by_turn": {str(turn): count for turn, count in sorted(negatives.items())},
         "trajectories": len(lengths),
@@ -128,6 +132,15 @@ def data_card(examples: Sequence[Example], config: DataConfig) -> dict[str, Any]
         "reflection_characters_mean": round(sum(len(example.reflection) for example in examples) / max(1, len(examples)), 1),
         "tasks_in_two_splits": sum(len(splits) > 1 for splits in homes.values()),
     }
+
+
+def _commands(counts: Counter[str]) -> dict[str, int]:
+    if len(counts) <= CARD_COMMANDS:
+        return dict(counts)
+    verbs: Counter[str] = Counter()
+    for command, count in counts.items():
+        verbs[f"{command.partition(' ')[0]} …"] += count
+    return dict(verbs)
 
 
 def _spread(values: Sequence[int]) -> dict[str, float]:

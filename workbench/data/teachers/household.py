@@ -25,6 +25,11 @@ class HouseholdTeacher:
     def correct(self, env: TextEnv, mistake: Mistake, generator: np.random.Generator) -> str:
         """What the last command got wrong, what is needed now, and the next command."""
         _, plan = _planned(env)
+        verb, _, place = mistake.command.partition(" to ")
+        if verb == "go" and plan[0].endswith(f" {place}"):
+            # No shorter way from here than from before, though something is to be done here: it came too early.
+            blame = pick((f"I could have left {place} for later.", f"Going to {place} was too early."), generator)
+            return f"{blame} {pick(('Now:', 'Here:', 'To go on:'), generator)} {plan[0]}."
         blame = pick(_blames(mistake.command), generator)
         return f"{blame} {pick(('Now:', 'Instead:', 'To mend it:'), generator)} {plan[0]}."
 
