@@ -9,10 +9,10 @@ ARGS ?=
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup app test check format lab notebooks pins clean
+.PHONY: help setup app test test-browser check format lab notebooks pins clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install everything into it
 
@@ -38,6 +38,10 @@ app: setup ## Open the app in the browser (on this machine only)
 
 test: setup ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-browser: setup ## Run the tests in a real browser; pictures go to screenshots/
+	scripts/install_chromium.sh
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser $(ARGS)
 
 check: setup ## Lint, format, types and the direction of imports
 	$(BIN)/ruff check .

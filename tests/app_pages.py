@@ -6,7 +6,8 @@ from streamlit.testing.v1 import AppTest
 _SCRIPT = """
 import streamlit as st
 from workbench.dashboard import compare, data, launch, links, reflections, run, runs, trajectories, what_if
-modules = {{"data": data, "launch": launch, "compare": compare, "reflections": reflections, "runs": runs, "run": run, "trajectories": trajectories, "what_if": what_if}}
+found = (compare, data, launch, reflections, run, runs, trajectories, what_if)
+modules = {{module.__name__.rpartition(".")[2]: module for module in found}}
 links.remember({{name: st.Page(module.page, url_path=name) for name, module in modules.items()}})
 modules[{page!r}].page()
 """

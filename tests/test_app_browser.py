@@ -1,11 +1,8 @@
-"""The app in a real browser: run with ``-m browser``; needs ``pip install playwright`` and Chromium."""
-
-import os
-import shutil
+"""The app in a real browser: ``make test-browser``."""
 
 import pytest
 
-from scripts.screenshots import served_app
+from scripts.browser import NO_CHROMIUM, browser, chromium_path, new_page, served_app
 from tests.app_runs import make_run
 from tests.test_app_trajectories import ATTACK
 
@@ -22,14 +19,10 @@ def address_and_run(tmp_path_factory):
 
 @pytest.fixture
 def page():
-    api = pytest.importorskip("playwright.sync_api")
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed; install it, or name it in the environment variable CHROMIUM")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-background-networking"])
-        yield browser.new_page(viewport={"width": 1280, "height": 1000})
-        browser.close()
+    if chromium_path() is None:
+        pytest.skip(NO_CHROMIUM)
+    with browser() as opened:
+        yield new_page(opened)
 
 
 def test_keys_turn_the_pages_text_stays_text_and_nothing_is_fetched_from_elsewhere(page, address_and_run):

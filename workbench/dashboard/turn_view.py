@@ -21,7 +21,7 @@ def show_trajectory(paths: RunPaths, trajectory: Trajectory, index: int) -> None
     """Draw ``trajectory`` at turn ``index``."""
     turn = trajectory.turns[index]
     with st.container(border=True):
-        _heading(paths, trajectory)
+        _heading(paths, trajectory, index)
         st.plotly_chart(strip_figure(trajectory, index), key="strip_figure")
         _steps(trajectory, index)
     world, thought, facts = st.columns([35, 42, 23], gap="medium")
@@ -53,7 +53,7 @@ def notebook_code(paths: RunPaths, trajectory_id: str, index: int) -> str:
     )
 
 
-def _heading(paths: RunPaths, trajectory: Trajectory) -> None:
+def _heading(paths: RunPaths, trajectory: Trajectory, index: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if trajectory.success:
             st.badge("✓ success", color="green")
@@ -64,6 +64,8 @@ def _heading(paths: RunPaths, trajectory: Trajectory) -> None:
         place = {"run": paths.run_id, "stage": trajectory.stage, "task": trajectory.task}
         at = f"{trajectory.phase}-{trajectory.update}"
         links.link("compare", "Compare", icon=":material/compare_arrows:", **place, other_at=at, right=trajectory.trajectory_id)
+        step = {"trajectory": trajectory.trajectory_id, "turn": str(index)}
+        links.link("what_if", "What if", icon=":material/alt_route:", run=paths.run_id, **step)
         st.download_button(
             "HTML file",
             lambda: trajectory_file(paths, trajectory),
