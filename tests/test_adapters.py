@@ -6,6 +6,8 @@ from typing import Any
 import gymnasium
 import pytest
 
+from workbench.config import RunConfig, apply_overrides
+from workbench.envs.catalog import make_env
 from workbench.envs.checker import check_text_env
 from workbench.envs.gymnasium_text import GymnasiumText
 from workbench.envs.taxi import DangerousTaxi
@@ -36,6 +38,61 @@ def test_observations_rewards_and_ends_are_gymnasiums():
 def test_what_a_picture_colours_is_set_in_brackets():
     env = GymnasiumText(**LAKE, env_options={"render_mode": "ansi"})
     assert env.reset(seed=0)[0] == "[S]FFF\nFHFH\nFFFH\nHFFG"
+
+
+def test_an_end_that_info_does_not_judge_is_told():
+    """Gymnasium's lake says nothing of success: silence would look like a player who never succeeds."""
+    env = GymnasiumText(**{**LAKE, "success": "success"}, env_options={"is_slippery": False})
+    env.reset(seed=0)
+    env.step("down")
+    with pytest.raises(EnvError, match="info of FrozenLake-v1 has no entry 'success'; its entries: prob; set success to one of them or to"):
+        env.step("right")
+
+
+def test_the_horizon_truncates_where_gymnasium_would_have_ended():
+    """FrozenLake-v1 is limited to 100 steps there."""
+    env = GymnasiumText(**LAKE, env_options={"is_slippery": False}, horizon=120)
+    env.reset(seed=0)
+    ends = [env.step("left")[2:4] for _ in range(120)]
+    assert ends == [(False, False)] * 119 + [(False, True)]
+
+
+class Echo(gymnasium.Env[str, str]):
+    """Takes any text, lists nothing."""
+
+    observation_space = gymnasium.spaces.Text(20, charset="_abcdefghijklmnopqrstuvwxyz")
+    action_space = gymnasium.spaces.Text(20)
+
+    def reset(self, *, seed=None, options=None):
+        return "say_it", {}
+
+    def step(self, action):
+        return action, 1.0, action == "it", False, {"success": action == "it"}
+
+
+def test_texts_are_given_where_info_lists_none():
+    """They are said as they are; the discrete actions' numbers are no business of such a world."""
+    name = f"{__name__}:Echo-v0"
+    gymnasium.register("Echo-v0", entry_point=f"{__name__}:Echo")
+    with pytest.raises(EnvError, match="lists no admissible_commands; give the texts that it takes as commands"):
+        GymnasiumText(env_id=name).reset(seed=0)
+    env = GymnasiumText(env_id=name, commands=["this", "it"])
+    assert env.reset(seed=0)[0] == "say_it"
+    assert env.step("this")[:3] == ("this", 1.0, False)
+    observation, _, terminated, _, info = env.step("it")
+    assert (observation, terminated, info["success"]) == ("it", True, True)
+
+
+def test_a_configuration_names_it_as_any_other_world():
+    config = apply_overrides(
+        RunConfig(),
+        [
+            "env.name=workbench.envs.gymnasium_text:GymnasiumText",
+            "env.options={env_id: FrozenLake-v1, commands: [left, down, right, up], env_options: {render_mode: ansi}}",
+        ],
+    )
+    observation, info = make_env(config.env.name, **config.env.options).reset(seed=0)
+    assert (observation[:7], info["task_statement"]) == ("[S]FFF\n", "Play FrozenLake-v1.")
 
 
 def test_a_text_world_of_gymnasium_lists_its_commands_itself():
