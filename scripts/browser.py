@@ -92,9 +92,9 @@ def browser() -> Iterator["Browser"]:
 
 def new_page(opened: "Browser", scheme: Scheme = "light") -> "Page":
     """A window of its own, as wide as a small laptop's."""
-    page = opened.new_page(viewport={"width": WIDTH, "height": _HEIGHT}, color_scheme=scheme)
-    page.set_default_timeout(_PATIENCE_MILLISECONDS)
-    return page
+    context = opened.new_context(viewport={"width": WIDTH, "height": _HEIGHT}, color_scheme=scheme)
+    context.set_default_timeout(_PATIENCE_MILLISECONDS)
+    return context.new_page()
 
 
 def settle(page: "Page") -> None:

@@ -81,7 +81,7 @@ def take(address: str, wanted: Iterable[Shot], out: Path, *, scheme: Scheme) -> 
             shot.prepare(page)
             written.append(out / f"{shot.name}-{scheme}.png")
             picture(page, written[-1])
-            page.close()
+            page.context.close()
     return written
 
 

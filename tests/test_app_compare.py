@@ -138,6 +138,19 @@ def test_the_page_opens_on_the_first_and_the_last_update_and_its_address_says_so
     assert "2 tasks in common" in words(test)
 
 
+def test_a_run_that_went_on_to_other_tasks_opens_on_the_last_update_with_the_first_ones(tmp_path):
+    paths = create_run(tmp_path, CONFIG)
+    writer = RunWriter(paths)
+    for update in (1, 2):
+        writer.trajectories([_play(0, update, 1.0)])
+    writer.trajectories([dataclasses.replace(_play(0, 3, 1.0), stage="dropoff")])
+    writer.flush()
+    cache.forget_summaries()
+    test = shown("compare", run=paths.run_id)
+    assert (parameter(test, "at"), parameter(test, "other_at")) == ("rl-1", "rl-2")
+    assert "1 tasks in common" in words(test)
+
+
 def test_a_permalink_opens_exactly_that_comparison(run):
     plays = overview(run)
     task = plays["task"].iloc[-1]

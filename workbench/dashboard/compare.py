@@ -28,9 +28,9 @@ def page() -> None:
     try:
         columns = st.columns(2, gap="medium")
         with columns[0]:
-            left = draw_side("Left", "run", "at", default_run=default, first=True)
+            left = draw_side("Left", "run", "at", default_run=default)
         with columns[1]:
-            right = draw_side("Right", "other", "other_at", default_run=left.paths.run_id, first=False)
+            right = draw_side("Right", "other", "other_at", default_run=left.paths.run_id, against=left)
         _settings(left, right)
         _compare(left, right)
     except (WorkbenchError, OSError) as error:

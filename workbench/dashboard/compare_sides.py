@@ -27,7 +27,7 @@ class Side(NamedTuple):
         return f"{self.paths.run_id}, {moment_words(self.moment)}"
 
 
-def draw_side(label: str, run_parameter: str, moment_parameter: str, *, default_run: str, first: bool) -> Side:
+def draw_side(label: str, run_parameter: str, moment_parameter: str, *, default_run: str, against: Side | None = None) -> Side:
     """Draw the choice of one side.
 
     Args:
@@ -35,7 +35,7 @@ def draw_side(label: str, run_parameter: str, moment_parameter: str, *, default_
         run_parameter: The query parameter that holds the run.
         moment_parameter: The one that holds the moment, such as ``rl-30``.
         default_run: The run where the address names none.
-        first: Whether the earliest moment is the default, or the latest.
+        against: The other side, where it is known: the default is then the latest moment with a task in common with it, else the earliest.
 
     Raises:
         StoreError: The run cannot be read.
@@ -49,7 +49,7 @@ def draw_side(label: str, run_parameter: str, moment_parameter: str, *, default_
     everything = turn_cache.overview(paths)
     options = moments(everything)
     asked = links.parameter(moment_parameter)
-    moment = asked if asked in options else options[max(0, len(options) - 2) if first else 0]
+    moment = asked if asked in options else _first_choice(paths, everything, against)
     key = f"compare_{moment_parameter}"
     st.session_state[key] = moment
     st.selectbox("Recorded at", options, key=key, format_func=moment_words, on_change=_choose, args=(key, moment_parameter))
@@ -61,6 +61,16 @@ def moments(everything: pd.DataFrame) -> list[str]:
     found = everything[list(_KEYS)].drop_duplicates()
     order = found.assign(last=found["phase"] == "evaluate").sort_values(["last", "update"], ascending=False)
     return [*(f"{phase}-{update}" for phase, update in zip(order["phase"], order["update"], strict=True)), ALL]
+
+
+def _first_choice(paths: RunPaths, everything: pd.DataFrame, against: Side | None) -> str:
+    """A moment that can be compared: most runs play other stages, hence other tasks, early and late."""
+    if against is None:
+        return moments(everything)[-2] if len(everything) else ALL
+    tasks = against.plays[["stage", "task"]].drop_duplicates()
+    shared = moments(everything.merge(tasks, on=["stage", "task"]))
+    itself = against.moment if against.paths.folder == paths.folder else None
+    return next((moment for moment in shared if moment != itself), ALL)
 
 
 def moment_words(moment: str) -> str:
