@@ -41,12 +41,12 @@ def page() -> None:
         return
     st.query_params["run"] = name
     live = summary.state in LIVE
-    st.fragment(live_part, run_every=_REFRESH_SECONDS if live else None)(name, live)
+    st.fragment(live_part, run_every=_REFRESH_SECONDS if live else None)(name, summary.state)
     run_sections.repeat(paths)
     run_fork.section(paths)
 
 
-def live_part(name: str, was_live: bool) -> None:
+def live_part(name: str, was: str) -> None:
     """Draw everything that changes while a run is live; as a fragment, alone, every few seconds."""
     try:
         paths = cache.open_run(name)
@@ -58,8 +58,8 @@ def live_part(name: str, was_live: bool) -> None:
     if summary is None:
         problem("This run cannot be shown", "Its folder is gone.")
         return
-    if (summary.state in LIVE) != was_live:
-        st.rerun()  # the whole page: refreshing starts or ends
+    if summary.state != was:
+        st.rerun()  # the whole page: its list of runs says the state, too, and refreshing starts or ends
     _header(paths, summary, metrics)
     _numbers(paths, summary, metrics)
     run_device.section(paths, summary)
