@@ -67,7 +67,7 @@ def load_players(page: "Page", say: str = "") -> None:
         field = page.get_by_label("Reflection", exact=True)
         field.fill(say)
         field.press("Control+Enter")
-        page.get_by_text("Your changes").wait_for()
+        page.get_by_text("of the probability.").wait_for()
 
 
 def take(address: str, wanted: Iterable[Shot], out: Path, *, scheme: Scheme) -> list[Path]:
