@@ -21,7 +21,9 @@ from workbench.errors import DataError
 from workbench.prompts import PromptBuilder, single_token_labels
 from workbench.store.layout import RunPaths
 
-SETTINGS = apply_overrides(CONFIG, ["data.trajectories=4", "data.negatives=3", "policy.tiny.n_positions=400"])
+SETTINGS = apply_overrides(
+    CONFIG, ["data.trajectories=4", "data.negatives=3", "policy.tiny.n_positions=400", "reflection.max_new_tokens=80"]
+)
 
 
 @pytest.fixture(scope="module")
