@@ -1,0 +1,193 @@
+"""What a newcomer does, in a real browser: look at the recorded run, train one, stop it, resume it, ask its players. ``make test-browser``.
+
+Pictures of the way and of every page go to ``screenshots/``, or where the environment variable SCREENSHOTS says.
+"""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_args
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from scripts.browser import NO_CHROMIUM, ROOT, WIDTH, Scheme, browser, chromium_path, new_page, picture, served_app, settle
+from scripts.screenshots import load_players, shots
+from workbench.store.files import read_json
+from workbench.store.layout import RunPaths, run_names
+from workbench.store.reader import Run
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(3600)]
+
+OTHER_WORDS = "I see the passenger west, so drive west."
+EXAMPLE = "taxi-quickstart-example"
+PICTURES = Path(os.environ.get("SCREENSHOTS", ROOT / "screenshots"))
+_QUICK, _SLOW = 240_000, 900_000
+"""Milliseconds for what takes a moment and for what trains; far above what a free machine needs."""
+
+
+def _status(paths: RunPaths) -> dict[str, Any]:
+    return read_json(paths.status) or {}
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    yield folder
+    for name in run_names(folder):  # a journey that broke off leaves no training behind
+        pid = _status(RunPaths(folder / name)).get("pid")
+        if isinstance(pid, int) and psutil.pid_exists(pid) and name in psutil.Process(pid).cmdline():
+            psutil.Process(pid).kill()
+
+
+@pytest.fixture
+def opened():
+    if chromium_path() is None:
+        pytest.skip(NO_CHROMIUM)
+    with browser() as started:
+        yield started
+
+
+def test_a_newcomers_journey(opened, root, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with served_app(root) as address:
+        page = new_page(opened)
+        expect.set_options(timeout=_QUICK)
+        page.goto(address)
+        _look_at_the_recorded_run(page)
+        _step_by_key_and_follow_a_permalink(page)
+        name = _start(page, root)
+        paths = RunPaths(root / name)
+        _watch_stop_and_resume(page, paths)
+        _edit_a_reflection(page, paths)
+        child = _launch_from_its_players(page, address, root, name)
+        assert _status(paths)["state"] == _status(RunPaths(root / child))["state"] == "finished"
+        for scheme in get_args(Scheme):
+            _see_every_page(opened, address, name, scheme)
+
+
+def _look_at_the_recorded_run(page: Page) -> None:
+    expect(page.get_by_text("No run yet.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Recorded examples")).to_be_visible()
+    picture(page, PICTURES / "journey-1-first-visit.png")
+    # The table is painted on a canvas: the first cell of its first row is below the heading at the left.
+    page.get_by_test_id("stDataFrame").last.click(position={"x": 80, "y": 53})
+    expect(page).to_have_url(re.compile(rf"/run\?run={EXAMPLE}$"))
+    expect(page.get_by_text("recorded example, read only")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_have_count(0)
+
+
+def _step_by_key_and_follow_a_permalink(page: Page) -> None:
+    page.get_by_role("link", name="Its trajectories, step by step").click()
+    expect(page.get_by_text("Turn 0: the world")).to_be_visible()
+    for turn in (1, 2):
+        settle(page)
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_text(f"Turn {turn}: the world")).to_be_visible()
+    expect(page).to_have_url(re.compile(rf"run={EXAMPLE}&trajectory=[\w-]+&turn=2$"))
+    picture(page, PICTURES / "journey-2-third-turn.png")
+    settle(page)
+    facts = page.locator("pre", has_text="entropy, nats").inner_text()
+    tab = page.context.new_page()
+    tab.goto(page.url)
+    expect(tab.get_by_text("Turn 2: the world")).to_be_visible()
+    shown = tab.locator("pre", has_text="entropy, nats")
+    expect(shown).to_have_text(facts, use_inner_text=True)
+    settle(tab)
+    tab.keyboard.press("ArrowLeft")
+    expect(tab.get_by_text("Turn 1: the world")).to_be_visible()
+    expect(shown).not_to_have_text(facts, use_inner_text=True)
+    tab.close()
+
+
+def _start(page: Page, root: Path) -> str:
+    page.get_by_role("link", name="Runs", exact=True).click()
+    field = page.locator(".st-key-preset input")
+    expect(page.get_by_role("button", name="Start taxi-quickstart")).to_be_visible()
+    settle(page)
+    field.click()
+    field.fill("taxi-smoke")
+    field.press("Enter")
+    page.get_by_role("button", name="Start taxi-smoke").click()
+    expect(page).to_have_url(re.compile(r"/run\?run=taxi-smoke-[\w-]+$"))
+    (name,) = run_names(root)
+    assert page.url.endswith(name)
+    return name
+
+
+def _watch_stop_and_resume(page: Page, paths: RunPaths) -> None:
+    """Nothing is clicked while the page has to move by itself."""
+    expect(page.get_by_text("✓ generate")).to_be_visible(timeout=_SLOW)
+    picture(page, PICTURES / "journey-3-training.png")
+    started = _status(paths)["pid"]
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("■ stopped")).to_be_visible(timeout=_SLOW)
+    with suppress(psutil.NoSuchProcess):  # gone already, or on its way out
+        psutil.Process(started).wait(timeout=60)
+    done = len(Run(paths).metrics())
+    picture(page, PICTURES / "journey-4-stopped.png")
+    page.get_by_role("button", name="Resume", exact=True).click()
+    expect(page.get_by_text("✓ finished", exact=True)).to_be_visible(timeout=_SLOW)
+    expect(page.get_by_text("6 / 6", exact=True)).to_be_visible()
+    rows = Run(paths).metrics()
+    assert len(rows) > done
+    assert not rows.duplicated(["phase", "update"]).any()
+    picture(page, PICTURES / "journey-5-finished.png")
+
+
+def _bars(page: Page) -> dict[str, list[float]]:
+    """Probabilities that the figure of What if draws, by the name of the bars."""
+    read = """figure => figure.data.filter(trace => trace.type === 'bar').map(trace => [trace.name, Array.from(trace.x)])"""
+    settle(page)
+    return dict(page.locator(".st-key-change_figure .js-plotly-plot").evaluate(read))
+
+
+def _edit_a_reflection(page: Page, paths: RunPaths) -> None:
+    page.get_by_role("link", name="Its trajectories, step by step").click()
+    expect(page.get_by_text("Turn 0: the world")).to_be_visible()
+    page.get_by_test_id("stMain").get_by_role("link", name="What if").click()
+    expect(page).to_have_url(re.compile(rf"/what_if\?run={paths.run_id}"))
+    settle(page)
+    load_players(page)
+    before = _bars(page)
+    assert before["with your changes"] == before["unchanged"]
+    assert sum(before["unchanged"]) == pytest.approx(1, abs=1e-3)
+    load_players(page, OTHER_WORDS)
+    after = _bars(page)
+    assert after["unchanged"] == before["unchanged"]
+    assert max(abs(a - b) for a, b in zip(after["with your changes"], after["unchanged"], strict=True)) > 1e-4
+    picture(page, PICTURES / "journey-6-what-if.png")
+
+
+def _launch_from_its_players(page: Page, address: str, root: Path, parent: str) -> str:
+    """The form of the page Launch starts a run that goes on from the first one's players."""
+    page.goto(f"{address}/launch?preset=taxi-smoke&parent={parent}")
+    page.get_by_role("button", name="Check", exact=True).click()
+    start = page.get_by_role("button", name="Start", exact=True)
+    expect(start).to_be_enabled(timeout=_SLOW)
+    picture(page, PICTURES / "journey-7-launch.png")
+    start.click()
+    expect(page).to_have_url(re.compile(r"/run\?run=taxi-smoke-[\w-]+$"))
+    expect(page.get_by_text("✓ finished", exact=True)).to_be_visible(timeout=_SLOW)
+    (child,) = set(run_names(root)) - {parent}
+    assert page.url.endswith(child)
+    return child
+
+
+def _see_every_page(opened, address: str, run: str, scheme: Scheme) -> None:
+    """No traceback, nothing wider than the window, no error in the browser."""
+    page = new_page(opened, scheme)
+    raised: list[str] = []
+    page.on("pageerror", lambda error: raised.append(error.message))
+    for shot in shots(run, say=OTHER_WORDS):
+        page.goto(f"{address}/{shot.path}")
+        settle(page)
+        shot.prepare(page)
+        picture(page, PICTURES / f"{shot.name}-{scheme}.png")
+        assert page.get_by_test_id("stException").count() == 0, shot.name
+        assert page.evaluate("document.documentElement.scrollWidth") == WIDTH, shot.name
+    assert raised == []
+    page.context.close()
