@@ -1,10 +1,11 @@
-"""The workbench in the browser: the router, and nothing else. Start it with ``make app``."""
+"""The workbench in the browser: the gate and the router, and nothing else. Start it with ``make app``."""
 
 import streamlit as st
 
-from workbench.dashboard import compare, data, launch, links, reflections, run, runs, trajectories, what_if
+from workbench.dashboard import compare, data, gate, launch, links, reflections, run, runs, trajectories, what_if
 
 st.set_page_config(page_title="workbench", page_icon="🚕", layout="wide")
+gate.let_in()
 pages = {
     "runs": st.Page(runs.page, title="Runs", icon=":material/view_list:", url_path="runs", default=True),
     "run": st.Page(run.page, title="Run", icon=":material/monitoring:", url_path="run"),

@@ -222,7 +222,7 @@ def base_figure(
         showlegend=legend,
         legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0, "traceorder": "normal"},
         xaxis={"title": x_title, "zeroline": False},
-        yaxis={"title": unit},
+        yaxis={"title": unit, "exponentformat": "e"},
     )
     # All at once: add_vrect goes over the whole layout again for each.
     return figure.update_layout(shapes=[_ground(band) for band in bands], annotations=[_band_name(band) for band in bands])
