@@ -29,9 +29,15 @@ class TinyConfig(Section):
         False,
         description="Let equal tokens attend to each other from the start (keys begin as queries); helps where many commands are listed",
     )
+    policy_from_reflection: bool = Field(
+        False,
+        description="The policy's warm-up begins with the weights of the warmed-up reflection player, which has learned to copy names",
+    )
     vocab_size: int = Field(768, ge=300, le=65536, description="Size of the tokenizer trained on the environment's own text")
-    pieces: Literal["words", "bare-words", "phrases"] = Field(
-        "words", description="Longest thing that may be one token: a word with its punctuation, a word alone, all between two marks"
+    pieces: Literal["words", "bare-words", "names", "phrases"] = Field(
+        "words",
+        description="Longest thing that may be one token: a word with its punctuation, a word alone, "
+        "a word with a number behind it, all between two marks",
     )
 
     @model_validator(mode="after")

@@ -20,6 +20,8 @@ PIECES = {
     "words": r"\+[-+]*\n|[|:][^\n]{0,5}\n?|\s?\w+[.,:;!?]*\n?|\s?[^\s\w]+|\s+",
     # A word is the same token wherever it stands, for worlds where names have to be copied from what is seen.
     "bare-words": r"\+[-+]*\n|\s?\w+|\s?[^\s\w]+|\s+",
+    # As before, with the number behind a word: " cabinet 3" may be one token, for worlds that tell equal things apart by numbers.
+    "names": r"\+[-+]*\n|\s?\w+(?: \d+)?|\s?[^\s\w]+|\s+",
     # Everything between two marks: a frequent command may be one token, the same in a reflection that ends ": go north." and in the list.
     "phrases": r"[^\S\n]?[^\n.,:;!?]+|[.,:;!?]+|\s+",
 }

@@ -104,6 +104,8 @@ def warm_up(session: Session, role: str) -> None:
     progress = sft.prepare(player, settings)
     done = 0
     newest = session.newest(phase)
+    if newest is None and role == POLICY:
+        _take_over(session, players)
     if newest is not None:
         checkpoint, state = newest
         load_optimizer(checkpoint, state, progress.optimizer)
@@ -133,6 +135,14 @@ def warm_up(session: Session, role: str) -> None:
             save_checkpoint(session.checkpoints(phase), done, state=state, players={role: player}, optimizer=progress.optimizer, keep=2)
             if done < settings.max_steps and session.writer.stop_requested():
                 raise RunStopped(phase, done)
+
+
+def _take_over(session: Session, players: Players) -> None:
+    """Begin the policy with the reflection player's weights where both are `tiny` and the configuration says so."""
+    config, source = session.config, players.reflection
+    both_tiny = config.policy.model == "tiny" and config.reflection.model in (None, "tiny")
+    if config.policy.tiny.policy_from_reflection and both_tiny and source is not None:
+        players.policy.model.load_state_dict(source.model.state_dict())
 
 
 def training_rows(session: Session, player: LanguageModel, role: str) -> list[Row]:
