@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 app: setup ## Open the app in the browser (on this machine only)
-	STREAMLIT_SERVER_SHOW_EMAIL_PROMPT=false $(BIN)/streamlit run app.py
+	STREAMLIT_SERVER_SHOW_EMAIL_PROMPT=false $(BIN)/python -m workbench.dashboard
 
 test: setup ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
