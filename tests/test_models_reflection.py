@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.small_models import PLAYERS, byte_level_tokenizer, player_named, small_model, small_player
+from workbench.models.generation import draw
 from workbench.models.language_model import LanguageModel
 from workbench.models.reflection import HintReflection, ModelReflection, ShuffledReflection
 from workbench.models.scoring import token_log_probs
@@ -35,7 +36,7 @@ def ending(player, token):
     """The same player with another token as its end-of-text, so that some reflections end early."""
     changed = LanguageModel(player.model, player.tokenizer, adapter=None, name="x")
     reflection = ModelReflection(changed, greedy=True, max_new_tokens=STEPS)
-    reflection._eos_ids = {token}
+    reflection.writer.eos_ids = {token}
     return reflection
 
 
@@ -44,7 +45,7 @@ def recomputed(reflection, prompt, token_ids, *, temperature=1.0):
     """Log-probabilities by the whole text at once: no padding, no cache."""
     ids = torch.tensor([[*prompt, *token_ids]])
     logits = reflection.player.model(input_ids=ids).logits[0, len(prompt) - 1 : -1]
-    return token_log_probs(logits, temperature=temperature, forbidden_ids=reflection._forbidden)
+    return token_log_probs(logits, temperature=temperature, forbidden_ids=reflection.writer.forbidden_ids)
 
 
 def prompts_of(reflection, seen):
@@ -61,7 +62,9 @@ def test_greedy_decoding_is_the_argmax_step_by_step(player):
     for prompt, one in zip(prompts_of(reflection, seen), found, strict=True):
         ids = list(prompt)
         for token, value in zip(one.token_ids, one.log_probs, strict=True):
-            log_probs = token_log_probs(player.model(input_ids=torch.tensor([ids])).logits[:, -1], forbidden_ids=reflection._forbidden)[0]
+            log_probs = token_log_probs(
+                player.model(input_ids=torch.tensor([ids])).logits[:, -1], forbidden_ids=reflection.writer.forbidden_ids
+            )[0]
             assert int(log_probs.argmax()) == token
             assert float(log_probs[token]) == pytest.approx(value, abs=1e-4)
             ids.append(token)
@@ -92,11 +95,11 @@ def test_an_end_in_the_last_place_counts_as_finished():
     ids = list(free)
     last = next(place for place in range(STEPS - 1, 0, -1) if ids[place] not in ids[:place])
     reflection = ending(player, ids[last])
-    reflection.max_new_tokens = last + 1
+    reflection.writer.max_new_tokens = last + 1
     found = reflection.reflect(seen)[0]
     assert found.finished and found.token_ids == free[:last]
     reflection = ending(player, ids[last])
-    reflection.max_new_tokens = last
+    reflection.writer.max_new_tokens = last
     found = reflection.reflect(seen)[0]
     assert not found.finished and found.token_ids == free[:last]
 
@@ -159,10 +162,8 @@ def test_sampling_follows_the_generators():
 
 
 def test_samples_follow_the_models_probabilities():
-    player = small_player("gpt2")
-    reflection = ModelReflection(player, greedy=False, max_new_tokens=1)
     log_probs = torch.tensor([[0.1, 0.2, 0.0, 0.7]]).log().repeat(4000, 1)
-    picked = reflection._pick(log_probs, [generator(0, number) for number in range(4000)])
+    picked = draw(log_probs, [generator(0, number) for number in range(4000)])
     shares = torch.bincount(picked, minlength=4) / 4000
     assert shares.tolist() == pytest.approx([0.1, 0.2, 0.0, 0.7], abs=0.03)
     assert shares[2] == 0
@@ -178,7 +179,7 @@ def test_special_and_unknown_tokens_are_never_sampled():
         reflection = ModelReflection(player, greedy=greedy, temperature=8.0, max_new_tokens=30)
         said = {token for one in reflection.reflect(situations(20)) for token in one.token_ids}
         assert said and said <= allowed
-    forbidden = set(reflection._forbidden.tolist())
+    forbidden = set(reflection.writer.forbidden_ids.tolist())
     assert tokenizer.eos_token_id not in forbidden  # it ends reflections
     assert len(forbidden) == 2 + 40
 

@@ -45,3 +45,29 @@ def token_log_probs(logits_BV: Tensor, *, temperature: float = 1.0, forbidden_id
     if forbidden_ids is not None and len(forbidden_ids):
         scaled_BV = scaled_BV.index_fill(1, forbidden_ids, float("-inf"))
     return torch.log_softmax(scaled_BV, dim=-1)
+
+
+def chosen_log_probs(logits_NV: Tensor, token_ids_N: Tensor) -> Tensor:
+    """Log-probability of one token in each row, nats, float32, (N,). Differentiable.
+
+    Example:
+        >>> chosen_log_probs(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()
+        [0.25]
+    """
+    return torch.log_softmax(logits_NV.float(), dim=-1).gather(1, token_ids_N[:, None])[:, 0]
+
+
+def nucleus_log_probs(log_probs_BV: Tensor, top_p: float) -> Tensor:
+    """The likeliest tokens that together hold at least ``top_p``, renormalised; -inf elsewhere (Holtzman et al. 2020, arXiv 1904.09751).
+
+    Args:
+        log_probs_BV: Nats, (B, V).
+        top_p: In (0, 1]; 1 changes nothing. The likeliest token always stays.
+    """
+    if top_p >= 1:
+        return log_probs_BV
+    sorted_BV, order_BV = log_probs_BV.sort(dim=-1, descending=True, stable=True)
+    before_BV = sorted_BV.exp().cumsum(-1) - sorted_BV.exp()
+    outside_BV = torch.zeros_like(before_BV, dtype=torch.bool).scatter(1, order_BV, before_BV >= top_p)
+    outside_BV.scatter_(1, order_BV[:, :1], False)
+    return torch.log_softmax(log_probs_BV.masked_fill(outside_BV, float("-inf")), dim=-1)
