@@ -9,7 +9,15 @@ from workbench.config.base import Count, Rate, Section, Share
 from workbench.config.data import Behaviour, DataConfig, EndpointConfig, TeacherConfig
 from workbench.config.loading import apply_overrides, dump_config, load_config, load_preset, preset_names, section_keys, validated
 from workbench.config.players import EnvConfig, LoraSettings, PolicyConfig, ReflectionConfig, TinyConfig
-from workbench.config.run import PHASES, Phase, RunConfig
+from workbench.config.rlmec import (
+    ObjectiveSettings,
+    PolicySettings,
+    ProblemSettings,
+    RewardModelSettings,
+    RlmecConfig,
+    SamplingSettings,
+)
+from workbench.config.run import PHASES, PHASES_OF, RLMEC_PHASES, Phase, Recipe, RunConfig
 from workbench.config.sections import (
     CurriculumConfig,
     DeviceConfig,
@@ -22,6 +30,8 @@ from workbench.config.sections import (
 
 __all__ = [
     "PHASES",
+    "PHASES_OF",
+    "RLMEC_PHASES",
     "Behaviour",
     "Count",
     "CurriculumConfig",
@@ -31,15 +41,22 @@ __all__ = [
     "EnvConfig",
     "EvaluationConfig",
     "LoraSettings",
+    "ObjectiveSettings",
     "Phase",
     "PolicyConfig",
+    "PolicySettings",
+    "ProblemSettings",
     "RLSettings",
     "Rate",
+    "Recipe",
     "RecordConfig",
     "ReflectionConfig",
     "ReplaySettings",
+    "RewardModelSettings",
+    "RlmecConfig",
     "RunConfig",
     "SFTSettings",
+    "SamplingSettings",
     "Section",
     "Share",
     "TeacherConfig",

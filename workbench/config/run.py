@@ -1,16 +1,22 @@
 """The configuration of a run as a whole."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from workbench.config.base import Section
 from workbench.config.data import DataConfig
 from workbench.config.players import EnvConfig, PolicyConfig, ReflectionConfig
+from workbench.config.rlmec import RlmecConfig
 from workbench.config.sections import CurriculumConfig, DeviceConfig, EvaluationConfig, RecordConfig, RLSettings, SFTSettings
 
-Phase = Literal["generate", "sft-reflection", "sft-policy", "rl", "evaluate"]
+Recipe = Literal["reflect-rl", "rlmec"]
+Phase = Literal["generate", "sft-reflection", "sft-policy", "rl", "sample", "rewrite", "reward-model", "score", "policy", "evaluate"]
 PHASES: tuple[Phase, ...] = ("generate", "sft-reflection", "sft-policy", "rl", "evaluate")
+"""Those of Reflect-RL, in order."""
+RLMEC_PHASES: tuple[Phase, ...] = ("generate", "sft-policy", "sample", "rewrite", "reward-model", "score", "policy", "evaluate")
+PHASES_OF: dict[str, tuple[Phase, ...]] = {"reflect-rl": PHASES, "rlmec": RLMEC_PHASES}
 
 
 class RunConfig(Section):
@@ -18,7 +24,7 @@ class RunConfig(Section):
 
     preset: str = Field("custom", description="Name of the preset this came from")
     description: str = Field("", description="One line for lists and forms")
-    recipe: Literal["reflect-rl"] = Field("reflect-rl")
+    recipe: Recipe = Field("reflect-rl", description="What is carried out: Reflect-RL, or RLMEC on worked solutions")
     seed: int = Field(0, ge=0, le=2**31 - 1)
     phases: list[Phase] = Field(default_factory=lambda: list(PHASES), min_length=1)
     env: EnvConfig = EnvConfig()
@@ -28,14 +34,24 @@ class RunConfig(Section):
     sft_reflection: SFTSettings = SFTSettings()
     sft_policy: SFTSettings = SFTSettings()
     rl: RLSettings = RLSettings()
+    rlmec: RlmecConfig = RlmecConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     device: DeviceConfig = DeviceConfig()
     record: RecordConfig = RecordConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _phases_of_the_recipe(cls, values: Any) -> Any:
+        """All phases of the recipe where none are named."""
+        if isinstance(values, Mapping) and "phases" not in values and values.get("recipe") == "rlmec":
+            return {**values, "phases": list(RLMEC_PHASES)}
+        return values
+
     @model_validator(mode="after")
     def _phases_in_order(self) -> "RunConfig":
-        order = [PHASES.index(phase) for phase in self.phases]
-        if order != sorted(set(order)):
-            raise ValueError(f"phases {self.phases} must follow the order {list(PHASES)}, each at most once")
+        known = PHASES_OF[self.recipe]
+        order = [known.index(phase) for phase in self.phases if phase in known]
+        if order != sorted(set(order)) or len(order) < len(self.phases):
+            raise ValueError(f"phases {self.phases} must follow the order {list(known)} of {self.recipe}, each at most once")
         return self
