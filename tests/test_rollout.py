@@ -236,12 +236,19 @@ class Broken(ChainWorld):
         return super()._act(command)
 
 
+class Lost(ChainWorld):
+    """Its oracle breaks."""
+
+    def oracle(self) -> list[str]:
+        raise KeyError("no way")
+
+
 @pytest.mark.parametrize("reflects", [True, False])
 @pytest.mark.parametrize("world", [Speechless, FreeText])
 def test_a_state_without_commands_is_named_by_its_seed(world, reflects):
     players = collector(reflects=reflects)
     players.make_env = world
-    with pytest.raises(EnvError, match=r"task 'start-2' \(seed 71\): the environment offers no admissible command"):
+    with pytest.raises(EnvError, match=r"task 'start-2' of stage 'long' \(seed 71\): the environment offers no admissible command"):
         players.collect([Assignment("rl-000001-0000", "rl", 1, "start-2", "long", 71)])
 
 
@@ -252,6 +259,14 @@ def test_an_environment_that_breaks_is_named_by_its_seed():
         players.collect([Assignment("rl-000001-0000", "rl", 1, "start-2", "long", 9)])
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", [{"oracle_commands": True}, {"hint": lambda env, dice: env.oracle()[0]}])
+def test_an_oracle_that_breaks_is_named_by_its_seed(settings):
+    players = collector()
+    players.make_env, players.rules = Lost, replace(players.rules, **settings)
+    with pytest.raises(EnvError, match=r"task 'start-2' of stage 'long' \(seed 9\): .*broke \(KeyError: 'no way'\)"):
+        players.collect([Assignment("rl-000001-0000", "rl", 1, "start-2", "long", 9)])
 
 
 def test_an_unknown_task_is_the_environments_own_message():

@@ -34,6 +34,38 @@ class Assignment:
     stage: str
     seed: int
 
+    @property
+    def place(self) -> str:
+        """Task, stage and seed in words, for messages."""
+        return f"task {self.task!r} of stage {self.stage!r} (seed {self.seed})"
+
+    def commands(self, info: Info) -> tuple[str, ...]:
+        """What can be done now.
+
+        Raises:
+            EnvError: Nothing can, though the trajectory is not over.
+        """
+        commands = tuple(info.get("admissible_commands", ()))
+        if not commands:
+            raise EnvError(
+                f"{self.place}: the environment offers no admissible command in an unfinished trajectory; end the trajectory or offer one"
+            )
+        return commands
+
+    def trajectory(self, turns: Sequence[Turn], info: Info) -> Trajectory:
+        """What was played of it; ``info`` is the environment's last."""
+        return Trajectory(
+            trajectory_id=self.trajectory_id,
+            phase=self.phase,
+            update=self.update,
+            task=self.task,
+            stage=self.stage,
+            seed=self.seed,
+            task_statement=info["task_statement"],
+            turns=tuple(turns),
+            success=bool(info["success"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -84,23 +116,22 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
     seed = assignment.seed
     dice = {name: generator(seed, name) for name in ("labels", "actions", "reflection", "teacher")}
     turns: list[Turn] = []
-    place = f"task {assignment.task!r} of stage {assignment.stage!r} (seed {seed})"
-    with naming(place):
+    with naming(assignment.place):
         observation, info = env.reset(seed=derived_seed(seed, "env"), options={"task": assignment.task, "stage": assignment.stage})
     over = False
     while not over:
-        commands = _commands(info, assignment)
-        reflection = yield from _reflect(env, observation, info, rules, dice)
+        commands = assignment.commands(info)
+        reflection = yield from _reflect(env, assignment, observation, info, rules, dice)
         labels = assign_labels(rules.prompts.labels, len(commands), dice["labels"])
         ids = reflection_ids(reflection, rules)
         prompt = rules.prompts.policy(info["task_statement"], observation, ids, commands, labels)
         answer = yield Decision(prompt.token_ids, [label.token_id for label in labels])
         assert isinstance(answer, np.ndarray)
         choice = choose(answer, dice["actions"].random(), greedy=rules.temperature == 0)
-        oracle = env.oracle() if rules.oracle_commands else None
         state_key = info["state_key"]
         seen = observation
-        with naming(place):
+        with naming(assignment.place):
+            oracle = env.oracle() if rules.oracle_commands else None
             observation, reward, terminated, truncated, info = env.step(commands[choice])
         over = terminated or truncated
         turns.append(
@@ -123,25 +154,16 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
                 oracle_command=oracle[0] if oracle else None,
             )
         )
-    return Trajectory(
-        trajectory_id=assignment.trajectory_id,
-        phase=assignment.phase,
-        update=assignment.update,
-        task=assignment.task,
-        stage=assignment.stage,
-        seed=seed,
-        task_statement=info["task_statement"],
-        turns=tuple(turns),
-        success=bool(info["success"]),
-    )
+    return assignment.trajectory(turns, info)
 
 
 def _reflect(
-    env: TextEnv, observation: str, info: Info, rules: Rules, dice: dict[str, np.random.Generator]
+    env: TextEnv, assignment: Assignment, observation: str, info: Info, rules: Rules, dice: dict[str, np.random.Generator]
 ) -> Generator[Question, Answer, Reflection]:
     if not rules.reflects:
         return Reflection(text="")
-    hint = rules.hint(env, dice["teacher"]) if rules.hint else None
+    with naming(assignment.place):
+        hint = rules.hint(env, dice["teacher"]) if rules.hint else None
     answer = yield Situation(info["task_statement"], observation, hint, dice["reflection"])
     assert isinstance(answer, Reflection)
     suggestion = suggested_command(answer.text, info["admissible_commands"])
@@ -155,16 +177,6 @@ def reflection_ids(reflection: Reflection, rules: Rules) -> Sequence[int] | None
     if rules.shares_tokens and reflection.token_ids:
         return reflection.token_ids
     return rules.prompts.encode(reflection.text) if reflection.text else ()
-
-
-def _commands(info: Info, assignment: Assignment) -> tuple[str, ...]:
-    commands = tuple(info.get("admissible_commands", ()))
-    if not commands:
-        raise EnvError(
-            f"task {assignment.task!r} (seed {assignment.seed}): the environment offers no admissible command in an unfinished trajectory; "
-            "end the trajectory or offer one"
-        )
-    return commands
 
 
 def choose(log_probs: np.ndarray, uniform: float, *, greedy: bool) -> int:
