@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from workbench.dashboard import compare, data, gate, launch, links, reflections, run, runs, trajectories, what_if
+from workbench.dashboard import compare, data, gate, launch, links, look, reflections, run, runs, trajectories, what_if
 
 st.set_page_config(page_title="workbench", page_icon="🚕", layout="wide")
+look.tidy()
 gate.let_in()
 pages = {
     "runs": st.Page(runs.page, title="Runs", icon=":material/view_list:", url_path="runs", default=True),

@@ -187,3 +187,13 @@ with RunLock(paths):
         pass
     with RunLock(paths):
         assert names(paths.folder) == ["checkpoints", "config.yaml", "data", "logs", "meta.json", "status.json", "trajectories"]
+
+
+def test_a_phase_is_written_when_it_begins_and_then_seldom(tmp_path):
+    writer = RunWriter(make_run(tmp_path))
+    writer.beat("generate", 1, 9)
+    writer.beat("generate", 2, 9)
+    writer.beat("sft-policy", 1, 40)
+    assert json.loads(writer.paths.status.read_text())["phase"] == "sft-policy"
+    writer.beat("sft-policy", 2, 40)
+    assert json.loads(writer.paths.status.read_text())["update"] == 1

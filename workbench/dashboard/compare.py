@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import pandas as pd
 import streamlit as st
 
 from workbench.dashboard import cache, links
@@ -45,6 +46,7 @@ def _settings(left: Side, right: Side) -> None:
     with st.expander(f"Settings that differ: {len(differing)}"):
         rows = [{"setting": name, "left": values[0], "right": values[1]} for name, values in differing.items()]
         st.dataframe(rows, hide_index=True)
+        download_table(pd.DataFrame(rows), f"settings-{left.paths.run_id}-{right.paths.run_id}", key="settings")
 
 
 def _compare(left: Side, right: Side) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 from workbench.dashboard import cache, compare_runs_figures, links
 from workbench.dashboard.compare_runs_figures import Group
 from workbench.dashboard.components import all_runs, problem, rate_words
+from workbench.dashboard.export import download_table
 from workbench.dashboard.runs_table import Listed, listed
 from workbench.errors import WorkbenchError
 from workbench.store.layout import RunPaths
@@ -145,6 +146,7 @@ def _results(opened: list[_Opened]) -> None:
         for one in opened
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="compare_results")
+    download_table(pd.DataFrame(rows), "compared-runs", key="compare_results")
 
 
 def _settings(opened: list[_Opened]) -> None:
@@ -158,6 +160,7 @@ def _settings(opened: list[_Opened]) -> None:
     table = pd.DataFrame({title: [values[place] or "—" for values in differ.values()] for place, title in enumerate(titles)})
     table.insert(0, "Setting", list(differ))
     st.dataframe(table, hide_index=True, key="compare_settings", column_config={"Setting": st.column_config.TextColumn(pinned=True)})
+    download_table(table, "compared-settings", key="compare_settings")
 
 
 def _unique(titles: list[str]) -> list[str]:

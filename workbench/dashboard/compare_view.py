@@ -1,5 +1,7 @@
 """Two plays of a task side by side: every turn of both, where they part, and what the run thought of that state over time."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -25,23 +27,24 @@ def show_alignment(left: Side, right: Side, one: Trajectory, other: Trajectory) 
         with column, st.container(border=True):
             _heading(side, trajectory, word)
     _verdict(found)
-    rows, figure = st.columns([58, 42], gap="medium")
     table = alignment_table(found)
-    with rows:
-        st.dataframe(
-            table,
-            hide_index=True,
-            height=min(420, 38 + 35 * len(table)),
-            column_config={
-                "": st.column_config.TextColumn(width=105),
-                "p left": st.column_config.NumberColumn(format="percent", help="Probability of what the left one chose"),
-                "p right": st.column_config.NumberColumn(format="percent", help="Probability of what the right one chose"),
-            },
-        )
-        with st.container(horizontal=True):
-            download_table(table, f"{one.trajectory_id}-{other.trajectory_id}", key="alignment")
-    with figure:
-        st.plotly_chart(reward_figure(one, other, ("left", "right")), key="reward_figure")
+    share = partial(st.column_config.NumberColumn, format="percent", width=75)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(420, 38 + 35 * len(table)),
+        placeholder=UNKNOWN,
+        column_config={
+            "": st.column_config.TextColumn(width=105),
+            "row": st.column_config.NumberColumn(width=50),
+            "turn left": st.column_config.NumberColumn(width=75),
+            "turn right": st.column_config.NumberColumn(width=80),
+            "p left": share(help="Probability of what the left one chose"),
+            "p right": share(help="Probability of what the right one chose"),
+        },
+    )
+    download_table(table, f"{one.trajectory_id}-{other.trajectory_id}", key="alignment")
+    st.plotly_chart(reward_figure(one, other, ("left", "right")), key="reward_figure")
     if found.divergence is not None:
         _parting(left, right, one, other, found)
 

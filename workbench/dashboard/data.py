@@ -1,9 +1,13 @@
 """The page Data: what the players are taught, example by example, with exactly the tokens that carry loss."""
 
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
 from workbench.dashboard import cache, data_rows, links
 from workbench.dashboard.components import all_runs, problem, prose, run_picker
+from workbench.dashboard.export import download_table
 from workbench.data.generate import Example
 from workbench.data.sets import CARD_FILE, EXAMPLES_FILE, SETS
 from workbench.errors import WorkbenchError
@@ -59,6 +63,13 @@ def _card(paths: RunPaths) -> None:
             with columns[place % 4]:
                 rows = [{key.replace("_", " "): str(name), "": str(count)} for name, count in value.items()]
                 st.dataframe(rows, hide_index=True, key=f"card_{key}", height=min(250, 38 + 35 * len(rows)))
+        download_table(card_table(tables), f"{paths.run_id}-data-card", key="card", what="These counts as one table")
+
+
+def card_table(tables: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """The counts of a data card in one table: what is counted, by what, how many."""
+    rows = [(what, str(name), count) for what, counts in tables.items() for name, count in counts.items()]
+    return pd.DataFrame(rows, columns=["counted", "value", "examples"])
 
 
 def _examples(paths: RunPaths) -> None:
@@ -95,9 +106,7 @@ def _pick(examples: tuple[Example, ...], chosen: list[int]) -> int:
     event = st.dataframe(
         frame, hide_index=True, height=min(248, 38 + 35 * len(listed)), key="data_table", on_select="rerun", selection_mode="single-row"
     )
-    st.download_button(
-        "This page as CSV", frame.to_csv(index=False).encode(), file_name="examples.csv", mime="text/csv", icon=":material/download:"
-    )
+    download_table(lambda: data_rows.example_table(examples, chosen), "examples", key="examples", what=f"All {len(chosen):,} of them")
     rows = event.selection.rows
     if rows and rows[0] < len(listed):
         return listed[rows[0]]

@@ -2,6 +2,9 @@
 
 import io
 import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -18,33 +21,64 @@ def file_name(name: str, ending: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-')[:120] or 'workbench'}.{ending}"
 
 
-def download_table(frame: pd.DataFrame, name: str, *, key: str) -> None:
-    """Draw the buttons that give ``frame`` as files; they are made when one is pressed.
+def download_table(table: pd.DataFrame | Callable[[], pd.DataFrame], name: str, *, key: str, what: str = "") -> None:
+    """Draw the two buttons that give a table as files, CSV and Parquet; the files are made when a button is pressed.
 
     Args:
-        frame: The table, all of it, whatever part is shown.
-        name: The files' name without its ending.
+        table: All of it, whatever part is shown; or what makes it, where that takes long.
+        name: The files' name without its ending; it may hold anything.
         key: Tells these buttons from others on the page.
+        what: Said before the buttons, our own text; nothing where the table stands beside them.
     """
+    with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
+        if what:
+            st.caption(what, width="content")
+        for label, ending, kind, written in (
+            ("CSV", "csv", "text/csv", csv_bytes),
+            ("Parquet", "parquet", "application/vnd.apache.parquet", parquet_bytes),
+        ):
+            st.download_button(
+                label,
+                partial(_written, table, written),
+                file_name(name, ending),
+                kind,
+                key=f"{ending}_{key}",
+                icon=":material/download:",
+                type="tertiary",
+                on_click="ignore",
+            )
 
-    def csv() -> bytes:
-        return frame.to_csv(index=False).encode("utf-8", "replace")
 
-    def parquet() -> bytes:
-        buffer = io.BytesIO()
-        frame.to_parquet(buffer, index=False)
-        return buffer.getvalue()
+def _written(table: pd.DataFrame | Callable[[], pd.DataFrame], write: Callable[[pd.DataFrame], bytes]) -> bytes:
+    return write(table() if callable(table) else table)
 
-    st.download_button("CSV", csv, file_name(name, "csv"), "text/csv", key=f"csv_{key}", icon=":material/download:", on_click="ignore")
-    st.download_button(
-        "Parquet",
-        parquet,
-        file_name(name, "parquet"),
-        "application/vnd.apache.parquet",
-        key=f"parquet_{key}",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """``frame`` as CSV in UTF-8, its columns in the first line."""
+    return _plain(frame).to_csv(index=False).encode("utf-8")
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    """``frame`` as a Parquet file."""
+    buffer = io.BytesIO()
+    _plain(frame).to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with columns that either format takes: lists and columns of mixed kinds become text."""
+    return pd.DataFrame({_text(name): _plain_column(frame[name]) for name in frame.columns})
+
+
+def _plain_column(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    if values.dtype != object or {type(value) for value in values} == {bool}:
+        return values
+    return values.map(_text, na_action="ignore")
+
+
+def _text(value: object) -> str:
+    words = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return words.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no place in a file
 
 
 def download_run(paths: RunPaths) -> None:

@@ -94,13 +94,19 @@ def draw_group(group: str, base: Mapping[str, Any], *, prefix: str) -> dict[str,
     """
     changed: dict[str, Any] = {}
     columns = st.columns(3)
-    for place, setting in enumerate(one for one in settings() if one.group == group):
+    members = [one for one in settings() if one.group == group]
+    # What is chosen from a list takes a whole line, so that every choice can be read.
+    for place, setting in enumerate(sorted(members, key=_is_choice)):
         default = value_at(base, setting.key)
-        with columns[place % 3]:
+        with st.container() if _is_choice(setting) else columns[place % 3]:
             value = _field(setting, default, f"{prefix}:{setting.key}")
         if value != default:
             changed[setting.key] = value
     return changed
+
+
+def _is_choice(setting: Setting) -> bool:
+    return any(get_origin(kind) is list and get_origin(get_args(kind)[0]) is Literal for kind in _kinds(setting.info.annotation))
 
 
 def _field(setting: Setting, default: Any, key: str) -> Any:

@@ -1,8 +1,10 @@
 """The devices of this machine, and the choice among them."""
 
+import pandas as pd
 import streamlit as st
 
 from workbench.config import RunConfig
+from workbench.dashboard.export import download_table
 from workbench.jobs.devices import Device, find_devices
 
 _KEPT_SECONDS = 5
@@ -18,22 +20,26 @@ def choose(config: RunConfig | None) -> list[str]:
     """Draw the devices and give the names of the chosen ones; the form's own setting is the first choice."""
     st.subheader("Devices", anchor=False)
     found = devices()
-    st.dataframe(
+    table = pd.DataFrame(
         [
             {
                 "device": one.name,
-                "": one.title,
+                "what it is": one.title,
                 "memory, GB": round(one.memory_bytes / 1e9, 1),
                 "free, GB": round(one.free_bytes / 1e9, 1),
                 "in use": one.load,
             }
             for one in found
-        ],
+        ]
+    )
+    st.dataframe(
+        table,
         hide_index=True,
         key="devices",
         width="content",
         column_config={"in use": st.column_config.ProgressColumn("in use", min_value=0, max_value=1, format="percent")},
     )
+    download_table(table, "devices", key="devices")
     names = [one.name for one in found]
     own = config.device.device if config else "auto"
     first = own if own in names else names[-1] if own.startswith("cuda") and len(names) > 1 else names[1] if len(names) > 1 else names[0]

@@ -10,6 +10,7 @@ from workbench.dashboard.components import UNKNOWN, all_runs, percent, problem, 
 from workbench.dashboard.export import download_table
 from workbench.dashboard.reflections_figures import CASES, RATES, cases_figure, rates_figure
 from workbench.dashboard.reflections_gain import leave_for_turn, open_turn
+from workbench.dashboard.run_sections import stage_names
 from workbench.errors import WorkbenchError
 from workbench.store.layout import RunPaths
 
@@ -55,7 +56,7 @@ def _show(paths: RunPaths) -> None:
             st.caption("The run recorded no turn of its online phase.")
     with right:
         st.subheader("By stage", anchor=False)
-        st.plotly_chart(cases_figure(chosen), key="cases_figure")
+        st.plotly_chart(cases_figure(chosen, stage_names(paths)), key="cases_figure")
         _tables(paths, counts)
     _wrong(paths)
     reflections_gain.section(paths)
@@ -73,8 +74,7 @@ def _numbers(counts: pd.DataFrame) -> None:
 def _tables(paths: RunPaths, counts: pd.DataFrame) -> None:
     with st.expander("As a table"):
         st.dataframe(counts, hide_index=True, height=220)
-        with st.container(horizontal=True):
-            download_table(counts, f"{paths.run_id}-advice", key="advice")
+        download_table(counts, f"{paths.run_id}-advice", key="advice")
     said = {name: int(counts[column].sum()) for column, (name, _) in CASES.items()}
     st.caption(" · ".join(f"{name}: {count:,}" for name, count in said.items()))
 
@@ -98,6 +98,7 @@ def _wrong(paths: RunPaths) -> None:
         found,
         hide_index=True,
         height=min(300, 38 + 35 * len(found)),
+        placeholder=UNKNOWN,
         key="wrong_table",
         on_select=partial(open_turn, "wrong_table", turns),
         selection_mode="single-row",

@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from workbench.dashboard import cache, links, turn_cache
-from workbench.dashboard.components import problem
+from workbench.dashboard.components import UNKNOWN, problem
 from workbench.dashboard.export import download_table
 from workbench.dashboard.reflections_figures import gain_figure, gain_over_training_figure
+from workbench.dashboard.run_sections import stage_names
 from workbench.errors import WorkbenchError
 from workbench.jobs.analyse import start_analysis
 from workbench.store.analysis import UNDER_WAY, analysis_state
@@ -79,13 +80,14 @@ def _show(paths: RunPaths, gains: pd.DataFrame) -> None:
         st.metric("Turns that it helps", f"{(newest[column] > 0).mean():.1%}", border=True)
         st.metric("Turns", f"{len(newest):,}", border=True)
     st.text(f"At checkpoint {newest['checkpoint'].iloc[0]}; the same turns at every checkpoint.")
+    stages = stage_names(paths)
     left, right = st.columns(2, gap="medium")
     with left:
         st.caption("By stage")
-        st.plotly_chart(gain_figure(gains, column), key="gain_figure")
+        st.plotly_chart(gain_figure(gains, column, stages), key="gain_figure")
     with right:
         st.caption("Over training")
-        st.plotly_chart(gain_over_training_figure(gains, column), key="gain_over_training")
+        st.plotly_chart(gain_over_training_figure(gains, column, stages), key="gain_over_training")
     worst = newest.sort_values(column).reset_index(drop=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Where it harms most, first; {min(_WORST, len(worst)):,} of {len(worst):,} are listed. A row's box opens its turn.")
@@ -95,6 +97,7 @@ def _show(paths: RunPaths, gains: pd.DataFrame) -> None:
         worst.head(_WORST),
         hide_index=True,
         height=300,
+        placeholder=UNKNOWN,
         key="gain_table",
         on_select=partial(open_turn, "gain_table", links_of),
         selection_mode="single-row",

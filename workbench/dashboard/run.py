@@ -71,7 +71,7 @@ def live_part(name: str, was: str) -> None:
         run_sections.time_spent(metrics)
     run_starts.section(paths, run_sections.stage_names(paths))
     run_sections.tables(paths, evaluations)
-    run_sections.downloads(paths, metrics, cache.events(paths))
+    run_sections.downloads(paths, metrics)
 
 
 def _header(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None:

@@ -9,8 +9,8 @@ import yaml
 
 from workbench.config import apply_overrides, load_config, load_preset
 from workbench.dashboard import cache, run_figures
-from workbench.dashboard.components import is_number, percent
-from workbench.dashboard.export import download_run
+from workbench.dashboard.components import UNKNOWN, is_number, percent
+from workbench.dashboard.export import download_run, download_table
 from workbench.envs.catalog import env_names, make_env
 from workbench.errors import WorkbenchError
 from workbench.store.layout import RunPaths
@@ -25,6 +25,11 @@ _CURVES = (
     ("policy/followed_suggestion", "Suggestions followed", "share of turns"),
 )
 _IN_A_ROW = 3
+_SHARES = {
+    "success_rate": "success",
+    "followed_suggestion": "followed advice",
+    "suggestion_is_oracle": "advice was right",
+}
 
 
 def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
@@ -75,10 +80,12 @@ def time_spent(metrics: pd.DataFrame) -> None:
 def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
     """Draw evaluations, events and the end of the log."""
     if not evaluations.empty:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader("Evaluations", anchor=False)
-            _csv("evaluations", evaluations, paths)
-        st.dataframe(evaluations, hide_index=True, key="evaluations", column_config=_evaluation_columns())
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.subheader("Evaluations", anchor=False, width="content")
+            download_table(evaluations, f"{paths.run_id}-evaluations", key="evaluations")
+        st.dataframe(
+            evaluation_table(evaluations), hide_index=True, placeholder=UNKNOWN, key="evaluations", column_config=_evaluation_columns()
+        )
     events = cache.events(paths)
     left, right = st.columns(2)
     with left:
@@ -91,31 +98,30 @@ def tables(paths: RunPaths, evaluations: pd.DataFrame) -> None:
             st.dataframe(
                 shown, hide_index=True, key="events", height=min(300, 38 + 35 * len(shown)), column_order=order, column_config=columns
             )
+            download_table(events, f"{paths.run_id}-events", key="events")
     with right:
         st.subheader("Log", anchor=False)
         st.code(Run(paths).log_tail(200) or "Nothing yet.", language=None, height=300)
 
 
-def downloads(paths: RunPaths, metrics: pd.DataFrame, events: pd.DataFrame) -> None:
-    """Draw buttons that give the tables behind the page away."""
+def downloads(paths: RunPaths, metrics: pd.DataFrame) -> None:
+    """Draw buttons that give what the page shows away: the metrics as a table, the whole as one file."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        _csv("metrics", metrics, paths)
-        _csv("events", events, paths)
+        download_table(metrics, f"{paths.run_id}-metrics", key="metrics", what="Metrics of every update")
         download_run(paths)
 
 
-def _csv(what: str, frame: pd.DataFrame, paths: RunPaths) -> None:
-    name, label = f"{paths.run_id}-{what}", what.capitalize()
-    # Made on the click: the page is drawn anew every few seconds while a run is live.
-    st.download_button(
-        f"{label} as CSV",
-        lambda: frame.to_csv(index=False),
-        f"{name}.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key=f"csv_{what}",
-    )
+def evaluation_table(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations as they are shown: shares in percent, the interval in one column, what every one of them lacks left out."""
+    table = evaluations.drop(columns=["low", "high", "successes"], errors="ignore")
+    for name in _SHARES:
+        if name in table:
+            table[name] = 100 * table[name]
+    if {"low", "high", "success_rate"} <= set(evaluations.columns):
+        ends = zip(evaluations["low"], evaluations["high"], strict=True)
+        interval = [f"{100 * low:.1f} to {100 * high:.1f}" if is_number(low) and is_number(high) else UNKNOWN for low, high in ends]
+        table.insert(int(table.columns.get_indexer(["success_rate"])[0]) + 1, "interval", interval)
+    return table.dropna(axis="columns", how="all")
 
 
 def _time_column() -> Any:
@@ -123,10 +129,13 @@ def _time_column() -> Any:
 
 
 def _evaluation_columns() -> dict[str, Any]:
-    names = {"success_rate": "success", "low": "interval from", "high": "to", "suggestion_is_oracle": None, "followed_suggestion": None}
-    shares = {key: st.column_config.NumberColumn(name or key.replace("_", " "), format="percent") for key, name in names.items()}
+    shares = {name: st.column_config.NumberColumn(label, format="%.1f %%") for name, label in _SHARES.items()}
     means = {key: st.column_config.NumberColumn(key.replace("_", " "), format="%.2f") for key in ("mean_reward", "mean_length")}
-    return {"time": _time_column(), **shares, **means}
+    narrow = {
+        "phase": st.column_config.TextColumn(width=80),
+        "interval": st.column_config.TextColumn("95 % interval", width=110, help="Wilson's interval, in percent"),
+    }
+    return {"time": _time_column(), **shares, **means, **narrow}
 
 
 def repeat(paths: RunPaths) -> None:

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from workbench.dashboard import cache
 from workbench.dashboard.components import escaped, problem
+from workbench.dashboard.export import download_table
 from workbench.dashboard.palette import GREY
 from workbench.errors import WorkbenchError
 from workbench.store.layout import RunPaths
@@ -86,12 +87,12 @@ def section(paths: RunPaths, stages: Sequence[str]) -> None:
         found = _chosen_updates(found)
     view = views.get(str(choice))
     if view is None:
-        _table(found)
+        _table(paths, found)
         return
     placed = with_places(found, view)
     if placed.empty:
         st.caption("No task among these has the form of this world's tasks; the table shows them by name.")
-        _table(found)
+        _table(paths, found)
         return
     st.plotly_chart(starts_figure(placed, view, stages, landmarks=view.place is _taxi_field), key="starts_figure")
     st.caption(
@@ -164,9 +165,11 @@ def starts_figure(placed: pd.DataFrame, view: View, stages: Sequence[str], *, la
     return figure
 
 
-def _table(found: pd.DataFrame) -> None:
+def _table(paths: RunPaths, found: pd.DataFrame) -> None:
     table = success_by(found, ["stage", "task"]).sort_values(["success", "trajectories"], ascending=[True, False], kind="stable")
     config = {"success": st.column_config.NumberColumn("success", format="percent")}
     st.dataframe(table.head(_TABLE_ROWS), hide_index=True, key="starts_table", column_config=config, height=300)
     cut = f" The {_TABLE_ROWS} worst of {len(table)} are shown." if len(table) > _TABLE_ROWS else ""
-    st.caption(f"The start states that are solved least often come first.{cut}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"The start states that are solved least often come first.{cut}", width="content")
+        download_table(table, f"{paths.run_id}-starts", key="starts")

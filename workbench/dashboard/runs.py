@@ -7,7 +7,8 @@ import streamlit as st
 
 from workbench.config import apply_overrides, load_preset, preset_names
 from workbench.dashboard import cache, compare_runs, links, runs_actions
-from workbench.dashboard.components import problem
+from workbench.dashboard.components import UNKNOWN, problem
+from workbench.dashboard.export import download_table
 from workbench.dashboard.runs_table import SORTS, Filters, Listed, columns, listed, run_table, shown
 from workbench.errors import WorkbenchError
 from workbench.jobs import launch
@@ -38,6 +39,7 @@ def page() -> None:
         st.subheader("Recorded examples", anchor=False)
         st.caption("They came with the workbench, to look at before anything has been trained here. A click on a name opens the run.")
         _table(examples, key="examples")
+        download_table(run_table(examples), "recorded-examples", key="examples")
     compare_runs.section()
 
 
@@ -108,6 +110,7 @@ def _table(runs: Sequence[Listed], *, key: str) -> None:
     marked = [index for index, name in enumerate(names) if name in runs_actions.chosen()]
     st.dataframe(
         run_table(runs),
+        placeholder=UNKNOWN,
         hide_index=True,
         key=place,
         on_select=partial(runs_actions.remember, place, names, opens_only=key != "own"),

@@ -6,6 +6,7 @@ import streamlit as st
 
 from workbench.dashboard import cache, links
 from workbench.dashboard.components import problem
+from workbench.dashboard.export import download_table
 from workbench.dashboard.runs_table import Listed, run_table
 from workbench.errors import WorkbenchError
 from workbench.store.labels import NAME_CHARACTERS, TAG_CHARACTERS, TAGS, read_labels, relabel
@@ -47,8 +48,8 @@ def toolbar(found: Sequence[Listed]) -> None:
         else:
             _buttons(picked)
         st.space("stretch")
-        table = run_table(found).assign(Tags=[", ".join(one.labels.tags) for one in found])
-        st.download_button("CSV", table.to_csv(index=False), "runs.csv", "text/csv", icon=":material/download:", on_click="ignore")
+        table = run_table(found)
+        download_table(table, "runs", key="runs")
 
 
 def _buttons(picked: Sequence[Listed]) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench.dashboard import cache, links, turn_cache
-from workbench.dashboard.components import all_runs, problem, run_picker
+from workbench.dashboard.components import UNKNOWN, all_runs, problem, run_picker
 from workbench.dashboard.export import download_table
 from workbench.dashboard.turn_filters import draw_filters
 from workbench.dashboard.turn_view import show_trajectory
@@ -101,6 +101,7 @@ def _table(found: pd.DataFrame) -> None:
         height=min(248, 38 + 35 * len(shown)),
         key="trajectory_table",
         on_select=partial(_choose, ids),
+        placeholder=UNKNOWN,
         selection_mode="single-row",
         column_order=list(_COLUMNS),
         column_config={

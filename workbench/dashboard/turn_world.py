@@ -7,6 +7,7 @@ import streamlit as st
 from workbench.dashboard.turn_explore import seen_tree, tree_html
 from workbench.dashboard.turn_figures import TAXI_SYMBOLS, Cells, Place, grid_figure, places
 from workbench.dashboard.turn_household import room_html, seen_room
+from workbench.dashboard.turn_lake import lake_html
 from workbench.dashboard.turn_text import difference_html
 from workbench.envs.taxi import grid_cells
 from workbench.errors import EnvError
@@ -14,7 +15,7 @@ from workbench.records import Trajectory, Turn
 
 
 def draw_world(trajectory: Trajectory, index: int) -> None:
-    """Draw the state that the players saw at turn ``index``, then what changed: map, file tree, room, or the text of another world."""
+    """Draw the state that the players saw at turn ``index`` (map, file tree, room, lake, or text), then what changed."""
     st.subheader(f"Turn {index}: the world", anchor=False)
     turn = trajectory.turns[index]
     cells = taxi_cells(turn.observation)
@@ -35,12 +36,14 @@ def draw_world(trajectory: Trajectory, index: int) -> None:
 
 
 def world_html(turns: Sequence[Turn]) -> str:
-    """The state at the last of ``turns`` as escaped HTML: a file tree or a room; empty for other worlds."""
+    """The state at the last of ``turns`` as escaped HTML: a file tree, a room or a frozen lake; empty for other worlds."""
     tree = seen_tree(turns)
     if tree is not None:
         return tree_html(tree)
     room = seen_room(turns[-1].observation)
-    return room_html(room) if room is not None else ""
+    if room is not None:
+        return room_html(room)
+    return lake_html([turn.observation for turn in turns])
 
 
 def taxi_cells(observation: str) -> Cells | None:

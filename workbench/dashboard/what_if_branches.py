@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from workbench.dashboard.components import UNKNOWN, problem
+from workbench.dashboard.export import download_table
 from workbench.dashboard.turn_figures import strip_figure
 from workbench.errors import WorkbenchError
 from workbench.store.branches import Branch, list_branches, read_branch
@@ -27,15 +28,15 @@ def show_branches(paths: RunPaths) -> None:
             problem("A branch cannot be read", str(error))
     if not found:
         return
-    st.dataframe(branch_table(found), hide_index=True, key="branches", height=min(248, 38 + 35 * len(found)))
+    table = branch_table(found)
+    st.dataframe(table, hide_index=True, key="branches", height=min(248, 38 + 35 * len(found)))
+    download_table(table, f"{paths.run_id}-branches", key="branches")
     wanted = st.selectbox("Open a branch", list(found), key=f"branch_{paths.run_id}", width=360)
     branch = found[wanted]
     st.plotly_chart(strip_figure(branch.trajectory, min(branch.turn, len(branch.trajectory.turns) - 1)), key="branch_strip")
     turns = turn_table(branch)
     st.dataframe(turns, hide_index=True, key="branch_turns")
-    st.download_button(
-        "Download as CSV", turns.to_csv(index=False).encode(), file_name=f"{wanted}.csv", mime="text/csv", icon=":material/download:"
-    )
+    download_table(turns, f"{paths.run_id}-{wanted}", key="branch_turns")
 
 
 def branch_table(branches: dict[str, Branch]) -> pd.DataFrame:

@@ -1,9 +1,11 @@
 """One point of a What if: the world, what the players read, what the policy would do, and the ways on from there."""
 
+import pandas as pd
 import streamlit as st
 
 from workbench.dashboard import cache
 from workbench.dashboard.components import UNKNOWN, problem
+from workbench.dashboard.export import download_table
 from workbench.dashboard.turn_figures import grid_figure
 from workbench.dashboard.turn_world import taxi_cells, trail, world_html
 from workbench.dashboard.what_if_edit import Asked, ask
@@ -81,11 +83,14 @@ def _history(line: Line) -> None:
     played = line.turns[line.began :]
     if not played:
         return
-    st.dataframe(
+    table = pd.DataFrame(
         [
             {"turn": turn.index, "by": player, "command": turn.command, "p": turn.probabilities[turn.chosen_index], "reward": turn.reward}
             for turn, player in zip(played, line.players[line.began :], strict=True)
-        ],
+        ]
+    )
+    st.dataframe(
+        table,
         hide_index=True,
         height=min(300, 38 + 35 * len(played)),
         column_config={"p": st.column_config.NumberColumn("p", format="percent"), "reward": st.column_config.NumberColumn(format="%.2f")},
@@ -94,6 +99,7 @@ def _history(line: Line) -> None:
     with st.container(horizontal=True):
         st.button("Take back", icon=":material/undo:", key="take_back", on_click=line.take_back)
         st.button("Back to the start", icon=":material/restart_alt:", key="restart", on_click=line.restart)
+        download_table(table, "played", key="what_if_history")
 
 
 def _ending(scene: Scene) -> None:

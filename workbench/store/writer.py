@@ -150,10 +150,11 @@ class RunWriter:
         self._write_status(durable=True)
 
     def beat(self, phase: str | None = None, update: int | None = None, total: int | None = None) -> None:
-        """Say that the run is alive and how far it is; written at most every two seconds."""
+        """Say that the run is alive and how far it is; written when a phase begins, and else at most every two seconds."""
+        begins = phase is not None and phase != self._status.get("phase")
         given = {"phase": phase, "update": update, "total": total}
         self._status |= {name: value for name, value in given.items() if value is not None}
-        if time.monotonic() - self._last_beat >= _BEAT_SECONDS:
+        if begins or time.monotonic() - self._last_beat >= _BEAT_SECONDS:
             self._write_status(durable=False)
 
     def _write_status(self, *, durable: bool) -> None:
