@@ -255,7 +255,7 @@ def test_a_snapshot_is_json_and_continues_alike():
         ({"commands": "cd .."}, "commands is 'cd ..'"),
         ({"commands": [1]}, "commands are not at most 15 texts"),
         ({"commands": ["cd .."] * 16}, "commands are not at most 15 texts"),
-        ({"commands": ["cd nowhere"]}, "'cd nowhere' is not admissible here"),
+        ({"commands": ["cd nowhere"]}, r"'cd nowhere' is not admissible here; .*; take one with snapshot\(\)"),
         ({"extra": 1}, "unknown entry 'extra'"),
     ],
 )
@@ -270,6 +270,8 @@ def test_a_snapshot_that_cannot_be_is_refused_and_nothing_changes(changes, probl
     assert (env.observe(), env._info(), env.turns_taken) == before
     with pytest.raises(EnvError, match="expected a dictionary, found list"):
         env.restore([])  # type: ignore[arg-type]
+    with pytest.raises(EnvError, match="'stage' is missing"):
+        env.restore({"task": good["task"]})
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,7 @@ def test_a_snapshot_continues_in_another_copy(compact):
         ({"commands": ["fly"]}, "command 0, 'fly', is not admissible"),
         ({"commands": ["look"] * 31}, "31 commands, but the horizon is 30"),
         ({"commands": "look"}, "commands is 'look'"),
+        ({"task": ["x" * 500]}, r"task is \['x{58}; take"),
         ({"commands": [["look"]]}, "is not admissible"),
         ({"more": 1}, "unknown entry 'more'"),
     ],
@@ -152,6 +153,8 @@ def test_a_wrong_snapshot_is_refused_and_changes_nothing(change, message):
     with pytest.raises(EnvError, match=message):
         env.restore({**saved, **change})
     assert (env.observe(), env.state_key(), env.turns_taken) == before
+    with pytest.raises(EnvError, match="'stage' is missing"):
+        env.restore({"task": saved["task"]})
 
 
 def test_nothing_follows_the_solution_in_a_snapshot():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
 
+from workbench.envs.snapshots import shape_problem
 from workbench.envs.taxi_world import COMMANDS, TaxiStart, decode, is_aboard, is_delivered, taxi_world
 from workbench.envs.text_env import Info, Outcome, TextEnv
 from workbench.errors import EnvError, nearest
@@ -137,7 +138,7 @@ class DangerousTaxi(TextEnv):
         Raises:
             EnvError: ``snapshot`` is not one of this environment's; the state is then left as it was.
         """
-        problem = self._problem(snapshot)
+        problem = shape_problem(snapshot, _SNAPSHOT_TYPES) or self._contradiction(**snapshot)
         if problem:
             raise EnvError(f"{self.name}: this snapshot cannot be restored: {problem}; take one with snapshot()")
         self.task, self.stage = snapshot["task"], snapshot["stage"]
@@ -145,20 +146,6 @@ class DangerousTaxi(TextEnv):
         self._last_command = snapshot["last_command"]
         self.turns_taken, self.success, self._over = snapshot["turns_taken"], snapshot["success"], snapshot["over"]
         return self.observe(), self._info()
-
-    def _problem(self, snapshot: object) -> str | None:
-        """What is wrong with a snapshot, or None; it may come from a file."""
-        if not isinstance(snapshot, dict):
-            return f"expected a dictionary, found {type(snapshot).__name__}"
-        for key, kind in _SNAPSHOT_TYPES.items():
-            if key not in snapshot:
-                return f"{key!r} is missing"
-            # type(), not isinstance(): True is no turn count.
-            if type(snapshot[key]) not in kind:
-                return f"{key} is {snapshot[key]!r}"
-        if unknown := set(snapshot) - set(_SNAPSHOT_TYPES):
-            return f"unknown entry {min(map(str, unknown))!r}"
-        return self._contradiction(**snapshot)
 
     def _contradiction(
         self, *, task: str, stage: str, state: int, bonus_left: bool, last_command: str | None, turns_taken: int, success: bool, over: bool

@@ -13,6 +13,7 @@ from workbench.envs.explore.library import Library, Shelf, library
 from workbench.envs.explore.options import checked_number, checked_share, checked_switch, checked_word
 from workbench.envs.explore.repositories import DEEPEST
 from workbench.envs.explore.tasks import Task
+from workbench.envs.snapshots import shape_problem
 from workbench.envs.text_env import Info, Outcome, TextEnv
 from workbench.errors import EnvError, nearest
 
@@ -24,6 +25,8 @@ PROBLEM_COSTS = {"": 0.0, "warning": 1.0, "error": 2.0}
 """On top of the step's, for a command that did nothing."""
 
 INSTRUCTION = "Find the file that answers the question. Look around with cd and cat, then name the file with id."
+
+_SNAPSHOT_TYPES: dict[str, tuple[type, ...]] = {"task": (str,), "stage": (str,), "draw": (int,), "commands": (list,)}
 
 
 class AutoExplore(TextEnv):
@@ -233,7 +236,7 @@ class AutoExplore(TextEnv):
         Raises:
             EnvError: ``snapshot`` is not one of this environment's; the state is then left as it was.
         """
-        problem = self._problem(snapshot)
+        problem = shape_problem(snapshot, _SNAPSHOT_TYPES) or self._contradiction(snapshot)
         if problem:
             raise EnvError(f"{self.name}: this snapshot cannot be restored: {problem}; take one with snapshot()")
         before = (self.task, self.stage, self.turns_taken, self.success, self._over, self._episode)
@@ -246,20 +249,10 @@ class AutoExplore(TextEnv):
                 self._carry_out(command)
         except EnvError as error:
             self.task, self.stage, self.turns_taken, self.success, self._over, self._episode = before
-            raise EnvError(f"{self.name}: this snapshot cannot be restored: {error}") from None
+            raise EnvError(f"{self.name}: this snapshot cannot be restored: {error}; take one with snapshot()") from None
         return self.observe(), self._info()
 
-    def _problem(self, snapshot: object) -> str | None:
-        """What is wrong with a snapshot before it is played, or None; it may come from a file."""
-        if not isinstance(snapshot, dict):
-            return f"expected a dictionary, found {type(snapshot).__name__}"
-        for key, kind in (("task", str), ("stage", str), ("draw", int), ("commands", list)):
-            if key not in snapshot:
-                return f"{key!r} is missing"
-            if type(snapshot[key]) is not kind:
-                return f"{key} is {snapshot[key]!r}"
-        if unknown := set(snapshot) - {"task", "stage", "draw", "commands"}:
-            return f"unknown entry {min(map(str, unknown))!r}"
+    def _contradiction(self, snapshot: dict[str, Any]) -> str | None:
         if snapshot["task"] not in self._library.tasks or snapshot["stage"] not in self.stages:
             return f"it is of task {snapshot['task']!r} and stage {snapshot['stage']!r}"
         if not 0 <= snapshot["draw"] < 2**31 or (snapshot["draw"] and not self._leave_out):

@@ -9,12 +9,13 @@ from workbench.envs.household.options import HouseholdOptions
 from workbench.envs.household.planner import shortest_plan
 from workbench.envs.household.twin import Twin, TwinState
 from workbench.envs.household.view import compact_view, seen_at_start, seen_here
+from workbench.envs.snapshots import shape_problem
 from workbench.envs.text_env import Info, Outcome, TextEnv
 from workbench.errors import EnvError, nearest
 
 WIN_REWARD = 1.0
 
-_SNAPSHOT_TYPES: dict[str, type] = {"task": str, "stage": str, "game": str, "commands": list}
+_SNAPSHOT_TYPES: dict[str, tuple[type, ...]] = {"task": (str,), "stage": (str,), "game": (str,), "commands": (list,)}
 
 
 class Household(TextEnv):
@@ -217,20 +218,12 @@ class Household(TextEnv):
         self._over = self.success or self.turns_taken >= self.horizon
         return self.observe(), self._info()
 
-    def _check(self, snapshot: object) -> None:
-        problem = self._problem(snapshot)
+    def _check(self, snapshot: dict[str, Any]) -> None:
+        problem = shape_problem(snapshot, _SNAPSHOT_TYPES) or self._contradiction(snapshot)
         if problem:
             raise EnvError(f"{self.name}: this snapshot cannot be restored: {problem}; take one with snapshot()")
 
-    def _problem(self, snapshot: object) -> str | None:
-        """What is wrong with a snapshot, or None; it may come from a file."""
-        if not isinstance(snapshot, dict):
-            return f"expected a dictionary, found {type(snapshot).__name__}"
-        for key, kind in _SNAPSHOT_TYPES.items():
-            if type(snapshot.get(key)) is not kind:
-                return f"{key} is {snapshot.get(key)!r}"
-        if unknown := set(snapshot) - set(_SNAPSHOT_TYPES):
-            return f"unknown entry {min(map(str, unknown))!r}"
+    def _contradiction(self, snapshot: dict[str, Any]) -> str | None:
         game = self._games.get(snapshot["task"])
         if game is None or snapshot["task"] not in self._tasks.get(snapshot["stage"], ()):
             return f"it is of task {snapshot['task']!r} and stage {snapshot['stage']!r}"
