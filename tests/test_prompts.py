@@ -19,6 +19,8 @@ from workbench.prompts import (
     assign_labels,
     cut_at_marker,
     label_candidates,
+    policy_text,
+    reflection_text,
     single_token_labels,
     suggested_command,
 )
@@ -79,6 +81,22 @@ def test_prompts_read_as_the_golden_files(tokenizer, taxi, name):
     # A tokenizer that marks word starts reads every piece back with a space before it; no line has one at its ends otherwise.
     assert re.sub(" ?\n ?", "\n", text) == golden(name)
     assert not prompt.was_cut
+
+
+def test_prompts_in_letters_read_as_the_same_files(taxi):
+    statement, observation, commands = taxi
+    labels = [label_candidates()[place] for place in ORDER]
+    assert reflection_text(statement, observation) == golden("taxi_reflection.txt")
+    assert policy_text(statement, observation, THOUGHT, commands, labels) == golden("taxi_policy.txt")
+    assert policy_text(statement, observation, None, commands, labels) == golden("taxi_no_player.txt")
+
+
+def test_without_a_task_statement_the_observation_begins(tokenizer):
+    assert reflection_text("", "A door.") == f"A door.\n{ANALYZE}"
+    assert policy_text("", "A door.", None, ("open",), ("0",)) == f"A door.\n{CHOOSE}0 open\n{ACTION}"
+    builder = builder_for(tokenizer)
+    start = builder.reflection("a", "b").token_ids[: -len(builder.encode("a\n") + builder.encode("b\n") + builder.encode(ANALYZE))]
+    assert builder.reflection("", "A door.").token_ids == (*start, *builder.encode("A door.\n"), *builder.encode(ANALYZE))
 
 
 def test_pieces_are_tokenised_one_by_one_and_joined_as_ids(tokenizer, taxi):

@@ -118,6 +118,18 @@ def _words(text: str) -> str:
     return " ".join("".join(char if char.isalnum() else " " for char in text.lower()).split())
 
 
+def reflection_text(task_statement: str, observation: str) -> str:
+    """The reflection player's prompt in letters, uncut; :class:`PromptBuilder` makes the ids that are fed to a model."""
+    return f"{task_statement}\n{observation}\n{ANALYZE}" if task_statement else f"{observation}\n{ANALYZE}"
+
+
+def policy_text(task_statement: str, observation: str, reflection: str | None, commands: Sequence[str], labels: Sequence[str]) -> str:
+    """The policy's prompt in letters, uncut; ``reflection`` None leaves the reflection and its marker out."""
+    start = reflection_text(task_statement, observation)
+    thought = start.removesuffix(ANALYZE) if reflection is None else start + reflection
+    return thought + CHOOSE + "".join(f"{label} {command}\n" for label, command in zip(labels, commands, strict=True)) + ACTION
+
+
 def cut_at_marker(text: str) -> str:
     """``text`` up to the first prompt marker it contains, so that a reflection cannot forge a prompt."""
     places = [text.find(marker.strip()) for marker in MARKERS]

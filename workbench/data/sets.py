@@ -25,7 +25,7 @@ from pyarrow import parquet
 from workbench.config import DataConfig
 from workbench.data.generate import Example
 from workbench.errors import DataError
-from workbench.prompts import ACTION, ANALYZE, CHOOSE, Label, PromptBuilder, assign_labels
+from workbench.prompts import Label, PromptBuilder, assign_labels, policy_text, reflection_text
 from workbench.seeding import generator
 
 SETS = ("sft", "sft_reflection", "sft_policy", "sft_reflection_positive", "sft_policy_positive")
@@ -153,16 +153,14 @@ def _text_rows(
     for number, example in enumerate(examples):
         if name.endswith("_positive") and example.kind != "positive":
             continue
-        situation = f"{example.task_statement}\n{example.observation}\n"
         facts = {"kind": example.kind, "split": example.split, "stage": example.stage, "task": example.task, "state_key": example.state_key}
         if name.startswith("sft_reflection"):
-            yield {"prompt": situation + ANALYZE, "completion": example.reflection, **facts}
+            yield {"prompt": reflection_text(example.task_statement, example.observation), "completion": example.reflection, **facts}
             continue
         own = example_labels(example, number, labels, seed=seed)
-        listed = "".join(f"{label.text} {command}\n" for label, command in zip(own, example.commands, strict=True))
-        thought = ANALYZE + example.reflection if name.startswith("sft_policy") else ""
-        answer = own[example.commands.index(taught_command(example, config))].text
-        yield {"prompt": situation + thought + CHOOSE + listed + ACTION, "completion": answer, **facts}
+        texts, thought = [label.text for label in own], example.reflection if name.startswith("sft_policy") else None
+        prompt = policy_text(example.task_statement, example.observation, thought, example.commands, texts)
+        yield {"prompt": prompt, "completion": texts[example.commands.index(taught_command(example, config))], **facts}
 
 
 def _write_lines(path: Path, rows: Iterable[dict[str, object]]) -> None:
