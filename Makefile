@@ -6,10 +6,12 @@ STAMP := $(VENV)/.installed
 TORCH_INDEX ?=
 # Further arguments of pytest, e.g. make test ARGS="-k taxi"
 ARGS ?=
-NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+# Notebooks build on one another's runs; from a fresh run root, so that no run of an older workbench stands in for one of this.
+FRESH_RUNS = runs=$$(mktemp -d) && trap 'rm -rf "$$runs"' EXIT && export WORKBENCH_RUNS="$$runs" OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup app test test-browser check format lab notebooks pins clean
+.PHONY: help setup app test test-browser test-notebooks check format lab notebooks docs pins clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  "$$found" -m venv $(VENV); \
 	fi
 	$(BIN)/python -m pip install $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)",-c constraints.txt) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,notebooks,selection]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev,docs,notebooks,selection]'
 	@touch $@
 
 app: setup ## Open the app in the browser (on this machine only)
@@ -54,10 +56,17 @@ format: setup ## Mend what ruff can mend
 	$(BIN)/ruff format .
 
 lab: setup ## Open the notebooks in JupyterLab (on this machine only)
-	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks
+	WORKBENCH_RUNS="$${WORKBENCH_RUNS:-$(CURDIR)/runs}" $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks
 
-notebooks: setup ## Run every notebook and keep its output
-	$(if $(NOTEBOOKS),$(BIN)/jupyter nbconvert --to notebook --execute --inplace $(NOTEBOOKS),@echo "No notebooks yet.")
+notebooks: setup ## Run every notebook in order and keep its output
+	@$(FRESH_RUNS) && $(BIN)/python -m scripts.run_notebooks $(NOTEBOOKS)
+
+test-notebooks: setup ## Run every notebook afresh and compare with the output it keeps
+	@$(FRESH_RUNS) && $(BIN)/python -m pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg --nbval-current-env \
+	  --nbval-cell-timeout=300 --timeout=0 -p no:xdist $(ARGS) $(NOTEBOOKS)
+
+docs: setup ## Build the documentation as a static site in site/, and check its links
+	$(BIN)/mkdocs build --strict
 
 pins: setup ## Write constraints.txt from what is installed in .venv
 	$(BIN)/python -m pip freeze --exclude-editable --local | sed -e 's/+[a-z0-9.]*$$//' -e '/ @ /d' > constraints.new

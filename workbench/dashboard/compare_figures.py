@@ -6,7 +6,7 @@ from itertools import accumulate
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.dashboard.components import escaped
+from workbench.dashboard.escaping import escaped
 from workbench.dashboard.palette import BLUE, GREY, ORANGE, VERMILLION, see_through, series_colour
 from workbench.records import Trajectory
 

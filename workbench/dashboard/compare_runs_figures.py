@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.dashboard.components import escaped
+from workbench.dashboard.escaping import escaped
 from workbench.dashboard.palette import SERIES, see_through, series_colour
 from workbench.dashboard.run_figures import SMOOTH_UPDATES, base_figure
 from workbench.evaluation.seeds import over_seeds

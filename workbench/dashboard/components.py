@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from workbench.dashboard import cache
+from workbench.dashboard.escaping import escaped as escaped
 from workbench.store.labels import read_labels
 from workbench.store.layout import RunPaths
 from workbench.store.reader import RunSummary
@@ -58,11 +59,6 @@ def prose(text: str, highlight: str | None = None) -> None:
     marked = f'<mark style="{style}">{html.escape(found)}</mark>'
     body = html.escape(before) + (marked if found else "") + html.escape(after)
     st.html(f'<div style="white-space: pre-wrap; overflow-wrap: anywhere; font-size: 1.05rem; line-height: 1.6;">{body}</div>')
-
-
-def escaped(text: str) -> str:
-    """Text for a Plotly figure, which would read tags in it."""
-    return html.escape(text, quote=False)
 
 
 def is_number(value: Any) -> bool:

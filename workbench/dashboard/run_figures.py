@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.dashboard.components import escaped
+from workbench.dashboard.escaping import escaped
 from workbench.dashboard.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, see_through, series_colour
 
 SMOOTH_UPDATES = 9

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.dashboard.components import escaped
+from workbench.dashboard.escaping import escaped
 from workbench.dashboard.palette import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, VERMILLION, see_through
 from workbench.records import Trajectory, Turn
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from workbench.dashboard.components import escaped
+from workbench.dashboard.escaping import escaped
 from workbench.dashboard.palette import BLUE, GREY, ORANGE, PURPLE, see_through
 
 
