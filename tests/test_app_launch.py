@@ -10,11 +10,12 @@ from tests.app_pages import shown, words
 from tests.app_runs import make_run
 from workbench.cli import _config, _parser
 from workbench.config import RunConfig, apply_overrides, load_preset, preset_names
-from workbench.dashboard import cache, form, launch, links
+from workbench.dashboard import form, launch, links
 from workbench.errors import ConfigError
 from workbench.jobs import launch as jobs_launch
 from workbench.jobs import preparing
-from workbench.jobs.devices import parse_gpus
+from workbench.jobs.devices import gpu_devices
+from workbench.jobs.gpus import parsed
 from workbench.jobs.waiting import is_first, queue
 from workbench.store.files import now
 from workbench.store.layout import create_run
@@ -24,13 +25,7 @@ from workbench.store.status import process_identity, write_status
 
 OLD = "2026-01-01T00:00:01.000+00:00"
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "none")
-    cache.forget_summaries()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def test_the_form_has_every_setting_of_the_schema_and_leaves_a_preset_as_it_is():
@@ -126,9 +121,9 @@ def test_players_of_another_kind_of_run_are_refused(root):
     assert "phases" not in next(element.value for element in test.code)
 
 
-def test_graphics_cards_are_read_from_what_the_driver_prints():
-    text = '0, NVIDIA H200, 143771, 1024, 7\n1, Odd, [N/A], 1, 2\n3, "A, B", 100, 200, [N/A]\nFailed to initialize NVML\n'
-    first, second = parse_gpus(text)
+def test_graphics_cards_are_offered_with_what_is_free():
+    text = '0, NVIDIA H200, 7, 1024, 143771\n1, Odd, 2, 1, [N/A]\n2, Mute, 2, [N/A], 9\n3, "A, B", [N/A], 200, 100\n'
+    first, second = gpu_devices(parsed(text))
     assert (first.name, first.memory_bytes, first.free_bytes, first.load) == ("cuda:0", 143771 * 2**20, (143771 - 1024) * 2**20, 0.07)
     assert (second.name, second.title, second.free_bytes, second.load) == ("cuda:3", "A, B", 0, None)
 

@@ -11,32 +11,19 @@ from streamlit.testing.v1 import AppTest
 from tests.app_pages import shown, words
 from tests.app_runs import make_run
 from workbench.config import RunConfig
-from workbench.dashboard import cache, run
+from workbench.dashboard import run
 from workbench.errors import StoreError
 from workbench.jobs import launch
-from workbench.store.layout import RunPaths, create_run
+from workbench.store.layout import create_run
 from workbench.store.writer import RunWriter
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "examples")
-    cache.forget_summaries()
-    return folder
+pytestmark = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """One finished run, made once; tests that change a run make their own."""
     return make_run(tmp_path_factory.mktemp("recorded"))
-
-
-@pytest.fixture
-def finished(recorded, root):
-    return RunPaths(Path(shutil.copytree(recorded.folder, root / recorded.run_id)))
 
 
 @pytest.mark.parametrize(("page", "says"), [("runs", "No run yet"), ("run", "No run yet"), ("trajectories", "No run yet")])
@@ -50,11 +37,11 @@ def test_the_router_opens_on_the_runs():
     assert test.title[0].value == "workbench"
 
 
-def test_runs_are_listed_with_state_progress_and_success(finished, root):
+def test_runs_are_listed_with_state_progress_and_success(run, root):
     make_run(root, state="failed", updates=4)
     table = shown("runs").dataframe[0].value
     assert sorted(table["State"]) == ["✓ finished", "✗ failed"]
-    row = table.set_index("Run").loc[finished.run_id]
+    row = table.set_index("Run").loc[run.run_id]
     assert row["Success"] == pytest.approx(96.77, abs=0.01)
     assert row["95 % interval"] == "92.8 to 99.8"
     assert row["Update"] == "all done"
@@ -97,8 +84,8 @@ def test_a_refused_start_is_said_in_words(monkeypatch):
     assert "no space left; free space, then start again" in words(test)
 
 
-def test_a_finished_run_shows_its_curves_and_how_to_repeat_it(finished):
-    test = shown("run", run=finished.run_id)
+def test_a_finished_run_shows_its_curves_and_how_to_repeat_it(run):
+    test = shown("run", run=run.run_id)
     figures = {chart.proto.id.rsplit("-", 1)[-1] for chart in test.get("plotly_chart")}
     assert {
         "success_figure",
@@ -111,7 +98,7 @@ def test_a_finished_run_shows_its_curves_and_how_to_repeat_it(finished):
         "warmup_figure",
         "time_figure",
     } <= figures
-    assert f"workbench train --config {finished.config}" in words(test)
+    assert f"workbench train --config {run.config}" in words(test)
     assert "online learning begins" in words(test)
     assert "update 10: pickup to dropoff   success then 87.5 %" in words(test)
     assert {button.key for button in test.button} == {"fork"}
@@ -158,30 +145,30 @@ def _foreign(folder: Path) -> None:
 
 @pytest.mark.parametrize(("damage", "says"), [(_newer, "newer workbench"), (_torn, "damaged"), (_foreign, "not a run folder")])
 @pytest.mark.parametrize("page", ["runs", "run", "trajectories"])
-def test_a_broken_folder_is_said_in_words(finished, page, damage, says):
-    damage(finished.folder)
-    assert says in words(shown(page, run=finished.run_id))
+def test_a_broken_folder_is_said_in_words(run, page, damage, says):
+    damage(run.folder)
+    assert says in words(shown(page, run=run.run_id))
 
 
-def test_files_that_end_in_the_middle_leave_the_rest_readable(finished):
-    for file in (finished.metrics, finished.evaluations, finished.events):
+def test_files_that_end_in_the_middle_leave_the_rest_readable(run):
+    for file in (run.metrics, run.evaluations, run.events):
         file.write_bytes(file.read_bytes() + b'{"phase": "rl", "upd')
-    finished.status.write_text("")
-    (finished.trajectories / "half.parquet").write_bytes(b"PAR1")
-    assert "This run cannot be shown" not in words(shown("run", run=finished.run_id))
-    assert "trajectories" in words(shown("trajectories", run=finished.run_id))
+    run.status.write_text("")
+    (run.trajectories / "half.parquet").write_bytes(b"PAR1")
+    assert "This run cannot be shown" not in words(shown("run", run=run.run_id))
+    assert "trajectories" in words(shown("trajectories", run=run.run_id))
 
 
-def test_lines_with_values_of_another_kind_raise_nothing(finished):
+def test_lines_with_values_of_another_kind_raise_nothing(run):
     odd = {"phase": "rl", "update": "four", "success/rate": [1], "reward/mean": "much", "curriculum/stage": 1e400, "loss/sft": None}
-    with finished.metrics.open("a") as file:
+    with run.metrics.open("a") as file:
         file.write(json.dumps(odd) + "\n" + json.dumps({**odd, "phase": 7, "update": 10**40, "<b>": {"a": 1}}) + "\n")
-    with finished.evaluations.open("a") as file:
+    with run.evaluations.open("a") as file:
         file.write(json.dumps({"phase": [], "update": {}, "success_rate": "all", "low": True, "high": 1, "stage": {"x": [1]}}) + "\n")
-    with finished.events.open("a") as file:
+    with run.events.open("a") as file:
         file.write(json.dumps({"kind": 5, "message": ["a", {"b": 1}], "update": "x"}) + "\n")
-    finished.config.write_text("phases: 5\nrl: [1]\nenv: x\ncurriculum: {stages: 3}\n")
-    test = shown("run", run=finished.run_id)
+    run.config.write_text("phases: 5\nrl: [1]\nenv: x\ncurriculum: {stages: 3}\n")
+    test = shown("run", run=run.run_id)
     assert "This run cannot be shown" not in words(test)
     assert {"success_figure", "curve_reward/mean", "time_figure"} <= {
         chart.proto.id.rsplit("-", 1)[-1] for chart in test.get("plotly_chart")
@@ -190,17 +177,17 @@ def test_lines_with_values_of_another_kind_raise_nothing(finished):
 
 @pytest.mark.parametrize("page", ["run", "trajectories"])
 @pytest.mark.parametrize("name", ["../../etc", "/etc", "..", "a" * 5000, "nul\0", "![x](http://127.0.0.1/x)"])
-def test_addresses_are_not_trusted(finished, page, name):
+def test_addresses_are_not_trusted(run, page, name):
     test = shown(page, run=name)
     assert "This run cannot be shown" in words(test)
     assert all(name not in element.value for element in test.markdown)
 
 
-def test_a_name_in_the_configuration_does_not_import_code(finished, tmp_path, monkeypatch):
+def test_a_name_in_the_configuration_does_not_import_code(run, tmp_path, monkeypatch):
     (tmp_path / "trap_module.py").write_text("raise SystemExit('imported by looking')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    finished.config.write_text(finished.config.read_text().replace("name: taxi", "name: trap_module:World"))
-    shown("run", run=finished.run_id)
+    run.config.write_text(run.config.read_text().replace("name: taxi", "name: trap_module:World"))
+    shown("run", run=run.run_id)
 
 
 def test_time_left_follows_the_pace_of_the_last_updates(root):

@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import stat
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,31 +15,17 @@ from workbench.dashboard.run_device import gpu_words
 from workbench.errors import WorkbenchError
 from workbench.jobs import launch
 from workbench.jobs.gpus import GpuUse, gpu_use, parsed, process_use
-from workbench.store.layout import RunPaths
 from workbench.store.outcomes import outcomes, success_by
 from workbench.store.players import has_players
 from workbench.store.reader import Run
 from workbench.store.status import process_identity
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "examples")
-    cache.forget_summaries()
-    return folder
+pytestmark = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("recorded"), updates=12)
-
-
-@pytest.fixture
-def finished(recorded, root):
-    return RunPaths(Path(shutil.copytree(recorded.folder, root / recorded.run_id)))
 
 
 # Start states ---------------------------------------------------------------------------------------------
@@ -90,8 +74,8 @@ def test_the_map_shows_the_share_of_each_field_and_leaves_others_empty():
     assert "&lt;b&gt;" in figure.layout.annotations[0].text
 
 
-def test_the_page_draws_the_map_and_the_table(finished):
-    test = shown("run", run=finished.run_id)
+def test_the_page_draws_the_map_and_the_table(run):
+    test = shown("run", run=run.run_id)
     specs = {chart.proto.id.rsplit("-", 1)[-1]: json.loads(chart.proto.spec) for chart in test.get("plotly_chart")}
     assert [note["text"] for note in specs["starts_figure"]["layout"]["annotations"]][:2] == ["pickup", "dropoff"]
     test.segmented_control(key="starts_view").set_value("task").run()
@@ -101,9 +85,9 @@ def test_the_page_draws_the_map_and_the_table(finished):
     assert table["success"].is_monotonic_increasing
 
 
-def test_a_world_of_ones_own_has_the_table(finished):
-    finished.config.write_text(finished.config.read_text().replace("name: taxi", "name: my.module:World"))
-    assert any("trajectories" in frame.value for frame in shown("run", run=finished.run_id).dataframe)
+def test_a_world_of_ones_own_has_the_table(run):
+    run.config.write_text(run.config.read_text().replace("name: taxi", "name: my.module:World"))
+    assert any("trajectories" in frame.value for frame in shown("run", run=run.run_id).dataframe)
 
 
 # Machine --------------------------------------------------------------------------------------------------
@@ -139,10 +123,10 @@ def test_only_a_live_process_of_this_host_uses_memory():
     assert process_use({}) is None
 
 
-def test_a_live_run_says_what_it_takes_and_a_finished_one_does_not(root, finished):
+def test_a_live_run_says_what_it_takes_and_a_finished_one_does_not(root, run):
     live = make_run(root, state="running", updates=2)
     assert "process: " in words(shown("run", run=live.run_id))
-    assert "process: " not in words(shown("run", run=finished.run_id))
+    assert "process: " not in words(shown("run", run=run.run_id))
     status = json.loads(live.status.read_text())
     live.status.write_text(json.dumps({**status, "device": "cuda:0"}))
     cache.forget_summaries()
@@ -152,8 +136,8 @@ def test_a_live_run_says_what_it_takes_and_a_finished_one_does_not(root, finishe
 # Forks ----------------------------------------------------------------------------------------------------
 
 
-def test_a_fork_changes_what_it_is_told_and_nothing_else(finished):
-    base = load_config(finished.config)
+def test_a_fork_changes_what_it_is_told_and_nothing_else(run):
+    base = load_config(run.config)
     config = run_fork.forked(base, "# a comment\n\nseed=5\n  rl.learning_rate=1e-4\n", "anew")
     assert (config.seed, config.rl.learning_rate) == (5, 1e-4)
     assert config.model_copy(update={"seed": base.seed, "rl": base.rl}) == base
@@ -171,22 +155,22 @@ def test_a_fork_changes_what_it_is_told_and_nothing_else(finished):
         ("phases=[generate]", "go on", "neither rl nor evaluate"),
     ],
 )
-def test_a_fork_that_cannot_work_is_refused_before_it_starts(finished, text, start, says):
+def test_a_fork_that_cannot_work_is_refused_before_it_starts(run, text, start, says):
     with pytest.raises(WorkbenchError, match=says):
-        run_fork.forked(load_config(finished.config), text, start)
+        run_fork.forked(load_config(run.config), text, start)
 
 
-def test_the_button_works_once_the_settings_do(finished, monkeypatch):
+def test_the_button_works_once_the_settings_do(run, monkeypatch):
     submitted = []
 
     def submit(config, where, *, parent):
         submitted.append((config, where, parent))
-        return finished.run_id
+        return run.run_id
 
     monkeypatch.setattr(launch, "submit", submit)
-    test = shown("run", run=finished.run_id)
+    test = shown("run", run=run.run_id)
     assert test.button(key="fork").disabled
-    area = test.text_area(key=f"fork_settings_{finished.run_id}")
+    area = test.text_area(key=f"fork_settings_{run.run_id}")
     area.set_value("rl.learning_rate=fast").run()
     assert test.button(key="fork").disabled
     assert "rl.learning_rate: Input should be a valid number" in words(test)
@@ -194,17 +178,17 @@ def test_the_button_works_once_the_settings_do(finished, monkeypatch):
     assert not test.button(key="fork").disabled
     assert "seed: 0 → 4" in words(test)
     test.button(key="fork").click().run()
-    assert [(config.seed, str(where), parent) for config, where, parent in submitted] == [(4, str(finished.folder.parent), finished.run_id)]
+    assert [(config.seed, str(where), parent) for config, where, parent in submitted] == [(4, str(run.folder.parent), run.run_id)]
 
 
-def test_players_are_offered_once_there_are_any(finished):
-    base = load_config(finished.config)
-    assert run_fork.starts(finished, base) == ["anew"]
-    hidden = finished.checkpoints / "rl" / ".000010.part" / "policy"
+def test_players_are_offered_once_there_are_any(run):
+    base = load_config(run.config)
+    assert run_fork.starts(run, base) == ["anew"]
+    hidden = run.checkpoints / "rl" / ".000010.part" / "policy"
     hidden.mkdir(parents=True)
-    assert not has_players(finished)
-    (finished.checkpoints / "rl" / "000010" / "policy").mkdir(parents=True)
-    assert has_players(finished)
-    assert run_fork.starts(finished, base) == ["anew", "go on"]
+    assert not has_players(run)
+    (run.checkpoints / "rl" / "000010" / "policy").mkdir(parents=True)
+    assert has_players(run)
+    assert run_fork.starts(run, base) == ["anew", "go on"]
     later = base.model_copy(update={"phases": ["rl", "evaluate"]})
-    assert run_fork.starts(finished, later) == ["go on"]
+    assert run_fork.starts(run, later) == ["go on"]

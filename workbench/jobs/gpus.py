@@ -12,7 +12,7 @@ import psutil
 from workbench.store.status import is_alive
 
 _FIELDS = ("index", "name", "utilization.gpu", "memory.used", "memory.total")
-_WAIT_SECONDS = 3.0
+_WAIT_SECONDS = 5.0
 
 
 class GpuUse(NamedTuple):
