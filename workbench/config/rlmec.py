@@ -24,6 +24,7 @@ class ProblemSettings(Section):
     train: Count = Field(500, description="Problems that are sampled from and trained on")
     validation: Count = Field(200, description="Problems of evaluations during training")
     test: Count = Field(500, description="Problems of the final evaluation")
+    held_out: int = Field(0, ge=0, description="Generated problems with numbers or names of their own, evaluated at the end as well")
 
 
 class SamplingSettings(Section):

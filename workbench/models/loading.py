@@ -6,6 +6,7 @@ safetensors only.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from workbench.models.last_block import with_last_block
 from workbench.models.sources import locate, readable
 from workbench.seeding import derived_seed
 
-POLICY, REFLECTION = "policy", "reflection"
+POLICY, REFLECTION, REWARD = "policy", "reflection", "reward"
 SHORT_CONTEXT = 96
 """Tokens; measured with heads of 32 on two cores, where the two ways take equally long at about 80."""
 
@@ -189,10 +190,30 @@ def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | N
         ModelError: A model cannot be loaded, or ``tiny`` has no tokenizer yet.
         DeviceError: The device or precision is not there.
     """
+    roles = [POLICY, REFLECTION] if config.reflection.kind in ("model", "shuffled") else [POLICY]
+    players = build_models(config, {role: model_of(config, role) for role in roles}, tiny_tokenizer)
+    return Players(players[POLICY], players.get(REFLECTION))
+
+
+def model_of(config: RunConfig, role: str) -> str:
+    """Name of the base model of a role; the policy's where no other is named."""
+    named = {REFLECTION: config.reflection.model, REWARD: config.rlmec.reward_model.model}
+    return named.get(role) or config.policy.model
+
+
+def build_models(config: RunConfig, names: Mapping[str, str], tiny_tokenizer: PreTrainedTokenizerBase | None) -> dict[str, LanguageModel]:
+    """Language models by role, as :func:`build_players` has them; equal bases are loaded once, with an adapter for each role.
+
+    Args:
+        config: The run's configuration.
+        names: Base model of each role.
+        tiny_tokenizer: Needed when one is ``tiny``.
+
+    Raises:
+        ModelError: A model cannot be loaded, or ``tiny`` has no tokenizer yet.
+        DeviceError: The device or precision is not there.
+    """
     device, dtype = resolve_device(config.device)
-    names = {POLICY: config.policy.model}
-    if config.reflection.kind in ("model", "shuffled"):
-        names[REFLECTION] = config.reflection.model or config.policy.model
     players: dict[str, LanguageModel] = {}
     bases: dict[str, tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]] = {}
     for role, name in names.items():
@@ -210,7 +231,7 @@ def build_players(config: RunConfig, tiny_tokenizer: PreTrainedTokenizerBase | N
         adapted = with_adapter(base, role, config.policy, seed)
         bases[name] = (adapted, tokenizer)
         players[role] = LanguageModel(adapted.eval(), tokenizer, adapter=role, name=name)
-    return Players(players[POLICY], players.get(REFLECTION))
+    return players
 
 
 def save_player(player: LanguageModel, folder: Path, role: str) -> None:

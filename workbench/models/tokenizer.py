@@ -22,6 +22,8 @@ PIECES = {
     "bare-words": r"\+[-+]*\n|\s?\w+|\s?[^\s\w]+|\s+",
     # As before, with the number behind a word: " cabinet 3" may be one token, for worlds that tell equal things apart by numbers.
     "names": r"\+[-+]*\n|\s?\w+(?: \d+)?|\s?[^\s\w]+|\s+",
+    # Every digit is a token of its own, words and marks take the space behind them: numbers are read and written digit by digit.
+    "digits": r"\d|[^\W\d]+[^\S\n]?|[^\w\s][^\S\n]?|\n|[^\S\n]+",
     # Everything between two marks: a frequent command may be one token, the same in a reflection that ends ": go north." and in the list.
     "phrases": r"[^\S\n]?[^\n.,:;!?]+|[.,:;!?]+|\s+",
 }

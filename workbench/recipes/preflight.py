@@ -9,12 +9,14 @@ from workbench.envs.text_env import TextEnv
 from workbench.errors import ConfigError, DeviceError, PromptError
 from workbench.models.loading import context_of, load_tokenizer, resolve_device
 from workbench.prompts import PromptBuilder, single_token_labels
+from workbench.recipes.remote import check_server
+from workbench.recipes.rlmec_preflight import preflight_solutions
 
 NO_LIMIT = 10**9
 
 
 def preflight(config: RunConfig) -> None:
-    """Check device, precision, environment, curriculum, splits, teacher, model, labels and prompt length.
+    """Check device, precision, environment, curriculum, splits, teacher, model, labels, prompt length, server.
 
     Raises:
         WorkbenchError: The first thing that does not hold, in one line.
@@ -23,6 +25,9 @@ def preflight(config: RunConfig) -> None:
     for bits in ("8bit", "4bit"):
         if getattr(config.policy, f"load_in_{bits}") and device.type != "cuda":
             raise DeviceError(f"policy.load_in_{bits} needs a CUDA device, found {device.type}; use --set policy.load_in_{bits}=false")
+    if config.recipe == "rlmec":
+        preflight_solutions(config)
+        return
     env = make_env(config.env.name, **config.env.options)
     make_curriculum(config.curriculum, env.stages, config.rl.max_steps)
     tasks = split_tasks(env, config.data, seed=config.seed)
@@ -35,6 +40,8 @@ def preflight(config: RunConfig) -> None:
         make_teacher(env)
     _check_policy(config, env)
     reflects = config.reflection.kind in ("model", "shuffled")
+    if config.reflection.kind == "endpoint":
+        check_server(config, env)
     if reflects and config.reflection.model not in (None, "tiny", config.policy.model):
         _check_reflection(str(config.reflection.model), config, env)
 

@@ -27,14 +27,15 @@ from workbench.models.language_model import LanguageModel
 from workbench.models.loading import POLICY, REFLECTION, Players
 from workbench.models.policy import Policy
 from workbench.models.reflection import HintReflection, ModelReflection, ReflectionPlayer, ShuffledReflection
+from workbench.recipes.remote import remote_player
 from workbench.recipes.session import TOKENIZER, Session
 from workbench.recipes.sets import asking_bar, make_sets
+from workbench.recipes.supervised import supervise
 from workbench.records import Reflection
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Rules, Situation
-from workbench.seeding import derived_seed, generator
-from workbench.trainers import sft
-from workbench.trainers.checkpoint import load_optimizer, save_checkpoint
+from workbench.seeding import generator
+from workbench.trainers.checkpoint import save_checkpoint
 from workbench.trainers.loop import OnlineLoop
 
 SHUFFLED_POOL = 256
@@ -99,42 +100,8 @@ def warm_up(session: Session, role: str) -> None:
     players = session.players()
     player = players.policy if role == POLICY else players.reflection
     assert player is not None
-    seed = derived_seed(config.seed, phase)
     rows = training_rows(session, player, role)
-    progress = sft.prepare(player, settings)
-    done = 0
-    newest = session.newest(phase)
-    if newest is None and role == POLICY:
-        _take_over(session, players)
-    if newest is not None:
-        checkpoint, state = newest
-        load_optimizer(checkpoint, state, progress.optimizer)
-        progress.scheduler.load_state_dict(state["scheduler"])
-        progress.unlogged.extend(state["unlogged"])
-        done = state["step"]
-    with session.bar(phase, settings.max_steps, done, "step") as bar:
-
-        def on_log(step: int, metrics: dict[str, float]) -> None:
-            session.writer.metrics(phase, step, metrics)
-            log.info("%s step %d of %d: loss %.3f", phase, step, settings.max_steps, metrics["loss/sft"])
-            bar.set_postfix(loss=f"{metrics['loss/sft']:.3f}")
-
-        def on_step(step: int) -> bool:
-            bar.update(1)
-            session.writer.beat(phase, step, settings.max_steps)
-            return session.writer.stop_requested()
-
-        while done < settings.max_steps:
-            stop = min(settings.max_steps, (done // settings.save_steps + 1) * settings.save_steps)
-            done = sft.train_segment(player, rows, progress, settings, start=done, stop=stop, seed=seed, on_log=on_log, on_step=on_step)
-            state = {
-                "scheduler": sft.scheduler_state(progress.scheduler),
-                "unlogged": progress.unlogged,
-                "store": session.writer.position(),
-            }
-            save_checkpoint(session.checkpoints(phase), done, state=state, players={role: player}, optimizer=progress.optimizer, keep=2)
-            if done < settings.max_steps and session.writer.stop_requested():
-                raise RunStopped(phase, done)
+    supervise(session, phase, role, player, rows, settings, begin=lambda: _take_over(session, players) if role == POLICY else None)
 
 
 def _take_over(session: Session, players: Players) -> None:
@@ -189,6 +156,8 @@ def reflection_player(session: Session, players: Players) -> ReflectionPlayer | 
         return None
     if settings.kind == "oracle":
         return HintReflection()
+    if settings.kind == "endpoint":
+        return remote_player(session, players.policy)
     assert players.reflection is not None
     player = ModelReflection(
         players.reflection,

@@ -283,3 +283,19 @@ def _line(error: BaseException) -> str:
 
 def _folder(paths: RunPaths) -> Path:
     return paths.folder / "solutions"
+
+
+def copy_rounds(parent: RunPaths, child: RunPaths) -> None:
+    """Give ``child`` the answers, rewrites and scores of ``parent``, and how good its reward model is."""
+    with writing(child.folder):
+        for source in sorted(_folder(parent).glob("round-*/*.parquet")):
+            target = _folder(child) / source.parent.name / source.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(target, source.read_bytes())
+        if (quality := read_quality(parent)) is not None:
+            write_quality(child, quality)
+
+
+def has_answers(paths: RunPaths) -> bool:
+    """Whether the policy of this run, or of its parent, has answered anything yet."""
+    return any(_folder(paths).glob("round-*/samples.parquet"))

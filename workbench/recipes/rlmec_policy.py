@@ -1,0 +1,110 @@
+"""RLMEC's policy phase and every evaluation of it."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.errors import ConfigError
+from workbench.evaluation.statistics import wilson_interval
+from workbench.models.language_model import LanguageModel
+from workbench.models.loading import POLICY
+from workbench.models.solution_ids import SolutionIds
+from workbench.recipes.session import Session
+from workbench.rollout.solutions import answer_problems
+from workbench.store.solutions import forget_tokens, read_problems, read_rewrites, read_samples, read_scores, write_evaluated
+from workbench.trainers.rlmec.samples import Sources, make_samples
+from workbench.trainers.rlmec.training import PHASE, PolicyTraining
+
+log = logging.getLogger("workbench")
+
+
+def train_policy(session: Session, number: int) -> None:
+    """Train the policy on the answers of a round, from its newest checkpoint to the last update of the round."""
+    config, settings = session.config, session.config.rlmec
+    player = session.model(POLICY)
+    training = PolicyTraining(
+        config=settings,
+        player=player,
+        samples=make_samples(sources(session, number), settings, SolutionIds(player.tokenizer), seed=config.seed),
+        round_number=number,
+        paths=session.paths,
+        writer=session.writer,
+        checkpoints=session.checkpoints(PHASE),
+        judge=lambda update: _validate(session, player, update),
+        seed=config.seed,
+    )
+    newest = session.newest(PHASE)
+    if newest is not None and newest[1]["step"] > training.first:
+        training.restore(*newest)
+    forget_tokens(session.paths, training.update)
+    with session.bar(PHASE, settings.rounds * settings.policy.max_steps, training.update, "update") as bar:
+
+        def progress(done: int, metrics: dict[str, float]) -> None:
+            log.info("policy update %d of %d: loss %.4f", done, int(bar.total), metrics["loss/total"])
+            bar.set_postfix(loss=f"{metrics['loss/total']:.3f}")
+            bar.update(done - bar.n)
+
+        training.run(progress)
+
+
+def sources(session: Session, number: int) -> Sources:
+    """The answers of a round with what its method needs to know about them."""
+    method, paths = session.config.rlmec.method, session.paths
+    return Sources(
+        problems={problem.problem_id: problem for problem in read_problems(paths)},
+        responses=read_samples(paths, number),
+        rewrites=read_rewrites(paths, number) if method == "rlmec" else [],
+        scores=read_scores(paths, number) if method not in ("sft", "rft") else [],
+    )
+
+
+def _validate(session: Session, player: LanguageModel, update: int) -> dict[str, float]:
+    return {"evaluation/success_rate": judge(session, player, ["validation"], phase=PHASE, update=update)["success_rate"]}
+
+
+def judge(session: Session, player: LanguageModel, splits: Sequence[str], *, phase: str, update: int, keep: bool = False) -> dict[str, Any]:
+    """Answer the problems of some splits once each; write the evaluation line, and give it.
+
+    Args:
+        session: The run.
+        player: The policy.
+        splits: What is asked (``Problem.split``); at most ``evaluation.trajectories`` problems.
+        phase: Who judges.
+        update: Of the policy.
+        keep: Write the answers as well.
+
+    Raises:
+        ConfigError: There are no such problems.
+    """
+    settings, sampling = session.config.evaluation, session.config.rlmec.sampling
+    problems = [problem for problem in read_problems(session.paths) if problem.split in splits][: settings.trajectories]
+    if not problems:
+        raise ConfigError(f"there are no problems of the split {', '.join(splits)}; raise rlmec.problems.{splits[0].replace('-', '_')}")
+    responses = answer_problems(
+        player,
+        problems,
+        temperature=settings.temperature,
+        max_new_tokens=sampling.max_new_tokens,
+        batch_size=sampling.batch_size,
+        seed=settings.seed,
+    )
+    if keep:
+        write_evaluated(session.paths, update, responses)
+    right = sum(response.is_right for response in responses)
+    found = wilson_interval(right, len(responses))
+    values = {
+        "phase": phase,
+        "update": update,
+        "stage": problems[0].stage,
+        "split": "+".join(splits),
+        "success_rate": found.rate,
+        "low": found.low,
+        "high": found.high,
+        "trajectories": len(responses),
+        "successes": right,
+        "mean_reward": found.rate,
+        "mean_length": sum(len(response.token_ids) for response in responses) / len(responses),
+        "unfinished": sum(not response.finished for response in responses) / len(responses),
+    }
+    session.writer.evaluation(values)
+    return values
