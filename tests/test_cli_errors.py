@@ -16,7 +16,7 @@ from tests.chain_world import ChainWorld
 from tests.small_models import save_small
 from tests.small_runs import short_config
 from workbench.cli import main
-from workbench.config import dump_config
+from workbench.config import apply_overrides, dump_config, load_config
 from workbench.store import layout
 from workbench.store.layout import RunPaths, create_run
 from workbench.store.reader import Run
@@ -298,8 +298,22 @@ def test_a_run_that_has_no_player_yet(cli):
     assert cli.left_behind() == [paths.run_id]
 
 
-def test_a_parent_is_not_needed_for_what_it_does_not_give(cli, smoke):
-    error = cli.refused("train", "taxi-smoke", "--set", "phases=[generate]", "--from", smoke.run_id)
+@pytest.mark.parametrize(
+    ("phases", "named"),
+    [("[generate]", "generate"), ("[generate, sft-reflection, rl]", "generate, sft-reflection"), ("[sft-policy]", "sft-policy")],
+)
+def test_phases_asked_for_that_cannot_follow_a_parent(cli, smoke, phases, named):
+    error = cli.refused("train", "taxi-smoke", "--set", f"phases={phases}", "--from", smoke.run_id)
+    assert_matches(
+        error, rf"phases names {named}, but --from gives data and players; only rl and evaluate can follow: leave the others out"
+    )
+    assert cli.left_behind() == [smoke.run_id]
+
+
+def test_a_configuration_that_a_parent_leaves_nothing_of(cli, smoke, tmp_path):
+    config = apply_overrides(load_config(smoke.config), ["phases=[generate]"])
+    (tmp_path / "own.yaml").write_text(dump_config(config), encoding="utf-8")
+    error = cli.refused("train", "--config", str(tmp_path / "own.yaml"), "--from", smoke.run_id)
     assert_matches(error, r"--from gives data and players, but the configuration has neither rl nor evaluate")
     assert cli.left_behind() == [smoke.run_id]
 
@@ -313,10 +327,25 @@ def test_a_parent_is_not_needed_for_what_it_does_not_give(cli, smoke):
         (("--seed", "one"), r"argument --seed: invalid int value: 'one'"),
         (("--set", "policy.model=gpt2"), r"--set policy.model: a run is evaluated as it was trained; evaluation.\*, device.\*"),
         (("--set", "evaluation.trajectoris=3"), r"unknown setting 'evaluation.trajectoris'; did you mean 'trajectories'"),
+        (
+            ("--preset", "taxi-smoke"),
+            r"--preset is for a MODEL, and taxi-smoke-\S+ is a run, evaluated with its own settings; leave --preset out",
+        ),
+        (("--in-context",), r"--in-context is for a MODEL, and taxi-smoke-\S+ is a run"),
+        (("--api-key-env", "KEY"), r"--api-key-env names the key of an --endpoint, and there is none"),
     ],
 )
 def test_an_evaluation_that_cannot_be(cli, smoke, arguments, message):
     assert_matches(cli.refused("evaluate", smoke.run_id, *arguments), message)
+
+
+def test_a_mistyped_run_is_not_looked_for_in_the_hub(cli, smoke, monkeypatch):
+    def looked(*arguments: object, **named: object) -> None:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("workbench.models.sources.get_hf_file_metadata", looked)
+    error = cli.refused("evaluate", smoke.run_id[:-1])
+    assert_matches(error, rf"unknown run '{smoke.run_id[:-1]}'; did you mean '{smoke.run_id}'")
 
 
 def test_a_run_whose_files_were_lost(cli, smoke):

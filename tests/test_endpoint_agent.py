@@ -18,6 +18,7 @@ from workbench.evaluation.evaluate import assignments_for
 from workbench.instructions import Messages
 from workbench.models.endpoint import Completion, Passing
 from workbench.recipes.outside import endpoint_settings, evaluate_endpoint
+from workbench.recipes.scope import Wanted
 
 QUICK = ("data.teacher.timeout_seconds=1", "data.teacher.max_backoff_seconds=0.02", "data.teacher.concurrency=4")
 
@@ -108,9 +109,7 @@ def test_an_endpoint_that_fails_for_good_ends_the_evaluation():
     with serving(FaultyServer(script=[(401, {})] * 50)) as server:
         config = apply_overrides(load_preset("taxi-smoke"), QUICK)
         with pytest.raises(EndpointError, match=r"asks for a key \(status 401\); the environment variable NO_SUCH_KEY is not set"):
-            evaluate_endpoint(
-                endpoint_settings(config, server.base_url, "m", "NO_SUCH_KEY"), config, count=20, seed=0, stage=None, split=None
-            )
+            evaluate_endpoint(endpoint_settings(config, server.base_url, "m", "NO_SUCH_KEY"), config, Wanted(trajectories=20, seed=0))
         assert len(server.seen) <= 8
 
 
@@ -118,7 +117,7 @@ def test_a_budget_ends_the_evaluation():
     with serving(FaultyServer(lambda messages: "0")) as server:
         config = apply_overrides(load_preset("taxi-smoke"), [*QUICK, "data.teacher.budget_tokens=4000"])
         with pytest.raises(BudgetError, match="is used up"):
-            evaluate_endpoint(endpoint_settings(config, server.base_url, "m"), config, count=50, seed=0, stage=None, split=None)
+            evaluate_endpoint(endpoint_settings(config, server.base_url, "m"), config, Wanted(trajectories=50, seed=0))
         assert 110 * sum(server.answered.values()) <= 4000
 
 
@@ -145,6 +144,7 @@ def test_the_command_line_evaluates_an_endpoint(capsys, monkeypatch):
         (("--endpoint", "ftp://x/v1", "--model", "m"), "--endpoint: must be an http:// or https:// address"),
         (("--endpoint", "http://me:pw@x/v1", "--model", "m"), "must hold no user, password"),
         (("--endpoint", "http://x/v1", "--model", "m", "--api-key-env", "sk-1"), "--api-key-env: String should match pattern"),
+        (("--endpoint", "http://x/v1", "--model", "m", "--in-context"), "leave --in-context out"),
     ],
 )
 def test_mistyped_endpoints_are_one_line(arguments, message, capsys):

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from workbench.config import RunConfig, apply_overrides, load_config, load_preset, preset_names
 from workbench.errors import ConfigError, DataError, RunStopped, WorkbenchError
-from workbench.recipes import select_command
+from workbench.recipes import analyse_command, evaluate_command, select_command
 from workbench.store.layout import RunPaths, find_run, run_root
 
 Result = dict[str, Any]
@@ -70,25 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     generate = command("generate", _generate, "trajectories with reflections and negative examples, as SFT sets")
     _config_arguments(generate)
     generate.add_argument("--out", required=True, type=Path, metavar="D", help="folder to write to")
-    evaluate = command("evaluate", _evaluate, "success rate with its Wilson interval")
-    evaluate.add_argument("subject", nargs="?", metavar="RUN|MODEL", help="a run, a hub id or a model folder")
-    evaluate.add_argument("--endpoint", metavar="BASE_URL", help="a chat model behind an OpenAI-compatible address, with --model")
-    evaluate.add_argument("--model", metavar="NAME", help="the model's name at the endpoint")
-    evaluate.add_argument("--api-key-env", metavar="VARIABLE", help="environment variable with its key (default: OPENAI_API_KEY)")
-    evaluate.add_argument("--in-context", action="store_true", help="let a MODEL analyse, then choose, as a chat model is asked to")
-    evaluate.add_argument("--preset", default="taxi-quickstart", help="environment and prompts for a MODEL (default: %(default)s)")
-    evaluate.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="change a setting of the run or preset"
-    )
-    evaluate.add_argument("--trajectories", type=int, help="how many (default: the configuration's)")
-    evaluate.add_argument("--seed", type=int, help="seed of tasks and dice (default: the configuration's)")
-    evaluate.add_argument("--stage", help="stage to play (default: the last)")
-    evaluate.add_argument("--split", choices=["train", "validation", "test", "all"], help="start states (default: the configuration's)")
+    evaluate_command.add_arguments(command("evaluate", evaluate_command.run, "success rate with its Wilson interval"))
     select_command.add_arguments(command("select", select_command.run, "which prompts of a pool to have annotated, chosen without labels"))
-    analyse = command("analyse", _analyse, "what a run's reflections gained, computed beside its records for the app")
-    analyse.add_argument("run", metavar="RUN")
-    analyse.add_argument("--turns", type=int, help="most recorded turns of each stage (default: 500)")
-    analyse.add_argument("--seed", type=int, default=0, help="which turns are taken (default: %(default)s)")
+    analyse_command.add_arguments(
+        command("analyse", analyse_command.run, "what a run's reflections gained, computed beside its records for the app")
+    )
     play = command("play", _play, "play an environment in the terminal")
     play.add_argument("env", nargs="?", metavar="ENV", help="a known environment, or package.module:ClassName of your own")
     play.add_argument("--run", metavar="RUN", help="have this run's players at hand, and its environment where ENV is left out")
@@ -130,7 +116,8 @@ def _train(arguments: argparse.Namespace) -> Result:
     parent = find_run(root, arguments.parent) if arguments.parent else None
     from workbench.recipes.execute import prepare_run  # torch takes seconds; a mistyped setting is told before
 
-    paths = prepare_run(root, config, parent=parent)
+    named = any(override.partition("=")[0].strip() == "phases" for override in arguments.overrides)
+    paths = prepare_run(root, config, parent=parent, phases_were_named=named)
     print(f"run {paths.run_id} in {paths.folder}")
     return _execute(paths, arguments, queue=False)
 
@@ -154,7 +141,7 @@ def _execute(paths: RunPaths, arguments: argparse.Namespace, *, queue: bool) -> 
         print(f"stopped; `workbench resume {paths.run_id}` goes on")
         return {**identity, "state": "stopped"}
     if found:
-        print(_rate_line(found))
+        print(evaluate_command.rate_line(found))
     return {**identity, "state": "finished", **found}
 
 
@@ -203,7 +190,7 @@ def _show(arguments: argparse.Namespace) -> Result:
     print(f"run      {paths.run_id}\nfolder   {paths.folder}\nstate    {status['state']}  {status.get('error') or ''}")
     print(f"phase    {status.get('phase', '')} {status.get('update', '')}/{status.get('total', '')}")
     if last:
-        print(f"success  {_rate_line(last)}")
+        print(f"success  {evaluate_command.rate_line(last)}")
     print(f"repeat   workbench train --config {paths.config}")
     return {"run": paths.run_id, "path": str(paths.folder), "status": status, "evaluation": last, "config": run.config()}
 
@@ -226,56 +213,6 @@ def _generate(arguments: argparse.Namespace) -> Result:
     return {"out": str(arguments.out), **card}
 
 
-def _evaluate(arguments: argparse.Namespace) -> Result:
-    settings = {"count": arguments.trajectories, "seed": arguments.seed, "stage": arguments.stage, "split": arguments.split}
-    root = run_root(arguments.runs_dir)
-    if (arguments.subject is None) == (arguments.endpoint is None) or (arguments.endpoint is None) != (arguments.model is None):
-        raise ConfigError("name either a RUN or MODEL, or --endpoint BASE_URL together with --model NAME")
-    if arguments.endpoint is not None or arguments.in_context:
-        found = _evaluate_outside(arguments, settings)
-    elif (root / arguments.subject / "meta.json").is_file() or (Path(arguments.subject) / "meta.json").is_file():
-        from workbench.recipes.judge import evaluate_run
-
-        found = evaluate_run(find_run(root, arguments.subject), **settings, overrides=arguments.overrides)
-    else:
-        from workbench.recipes.judge import evaluate_model
-
-        found = evaluate_model(arguments.subject, apply_overrides(load_preset(arguments.preset), arguments.overrides), **settings)
-    print(_rate_line(found))
-    return found
-
-
-def _evaluate_outside(arguments: argparse.Namespace, settings: dict[str, Any]) -> Result:
-    config = apply_overrides(load_preset(arguments.preset), arguments.overrides)
-    from workbench.recipes.outside import endpoint_settings, evaluate_endpoint, evaluate_in_context
-
-    progress = sys.stderr.isatty()
-    if arguments.endpoint is None:
-        found = evaluate_in_context(arguments.subject, config, **settings, show_progress=progress)
-    else:
-        endpoint = endpoint_settings(config, arguments.endpoint, arguments.model, arguments.api_key_env)
-        found = evaluate_endpoint(endpoint, config, **settings, show_progress=progress)
-    if found["api_failures"]:
-        print(
-            f"{found['api_failures']} trajectories met a failure of the API and are left out below; "
-            f"counted as failures of the task, success is {found['success_rate_api_failures_counted']:.3f}"
-        )
-    return found
-
-
-def _analyse(arguments: argparse.Namespace) -> Result:
-    paths = find_run(run_root(arguments.runs_dir), arguments.run)
-    from workbench.recipes.analyse import TURNS_PER_STAGE, analyse_run
-
-    per_stage = TURNS_PER_STAGE if arguments.turns is None else arguments.turns
-    found = analyse_run(paths, per_stage=per_stage, seed=arguments.seed)
-    print(
-        f"reflection gain {found['gain']:+.3f} nats against no reflection, {found['gain_over_other']:+.3f} against another state's, "
-        f"mean of {found['turns']} turns at {found['checkpoints'][-1]}"
-    )
-    return {"run": paths.run_id, **found}
-
-
 def _play(arguments: argparse.Namespace) -> Result:
     from workbench.envs.catalog import make_env
     from workbench.screen import standard_screen
@@ -296,10 +233,3 @@ def _play(arguments: argparse.Namespace) -> Result:
         advise = advisor(paths)
     played = play(env, seed=arguments.seed, task=arguments.task, stage=arguments.stage, read=input, screen=standard_screen(), advise=advise)
     return {"env": config.env.name, **played._asdict()}
-
-
-def _rate_line(found: Result) -> str:
-    return (
-        f"success {found['success_rate']:.3f} [{found['low']:.3f}, {found['high']:.3f}] over {found['trajectories']:.0f} trajectories "
-        f"of stage {found['stage']} ({found['split']} start states), mean reward {found['mean_reward']:.3f}"
-    )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from workbench.envs.breakage import naming
 from workbench.envs.text_env import TextEnv
-from workbench.errors import EndpointError, EnvError
+from workbench.errors import EndpointError
 from workbench.evaluation.evaluate import Evaluation
 from workbench.evaluation.statistics import wilson_interval
 from workbench.instructions import Messages, analysis_messages, choice_messages, chosen_command, clean_answer
@@ -130,14 +130,12 @@ def play_outside(env: TextEnv, assignment: Assignment, chat: Chat, *, oracle_com
         EnvError: The environment broke; the message names the assignment's seed.
     """
     seed, turns = assignment.seed, list[Turn]()
-    dice, place = generator(seed, "labels"), f"task {assignment.task!r} of stage {assignment.stage!r} (seed {seed})"
-    with naming(place):
+    dice = generator(seed, "labels")
+    with naming(assignment.place):
         observation, info = env.reset(seed=derived_seed(seed, "env"), options={"task": assignment.task, "stage": assignment.stage})
     over = invalid = False
     while not over and not invalid:
-        commands = tuple(info.get("admissible_commands", ()))
-        if not commands:
-            raise EnvError(f"{place}: the environment offers no admissible command in an unfinished trajectory; end it or offer one")
+        commands = assignment.commands(info)
         labels = assign_labels([Label(text, -1) for text in label_candidates()], len(commands), dice)
         asked = analysis_messages(info["task_statement"], observation, max_words=MAX_WORDS)
         text = clean_answer(chat.complete(asked).text)
@@ -145,24 +143,14 @@ def play_outside(env: TextEnv, assignment: Assignment, chat: Chat, *, oracle_com
         if command is None:
             invalid = True
             break
-        oracle = env.oracle() if oracle_commands else None
+        with naming(assignment.place):
+            oracle = env.oracle() if oracle_commands else None
         turn = _turn(len(turns), observation, info["state_key"], commands, labels, command, Reflection(text=text), oracle)
-        with naming(place):
+        with naming(assignment.place):
             observation, reward, terminated, truncated, info = env.step(command)
         over = terminated or truncated
         turns.append(replace(turn, reward=reward, terminated=terminated, truncated=truncated))
-    trajectory = Trajectory(
-        trajectory_id=assignment.trajectory_id,
-        phase=assignment.phase,
-        update=assignment.update,
-        task=assignment.task,
-        stage=assignment.stage,
-        seed=seed,
-        task_statement=info["task_statement"],
-        turns=tuple(turns),
-        success=bool(info["success"]),
-    )
-    return Played(trajectory, invalid)
+    return Played(assignment.trajectory(turns, info), invalid)
 
 
 def _choose(chat: Chat, asked: Messages, commands: Sequence[str], labels: Sequence[Label]) -> str | None:

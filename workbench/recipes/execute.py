@@ -24,16 +24,28 @@ from workbench.store.writer import RunLock, RunWriter
 from workbench.trainers import checkpoint
 
 log = logging.getLogger("workbench")
+_AFTER_A_PARENT = ("rl", "evaluate")
 
 
-def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None = None) -> RunPaths:
+def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None = None, phases_were_named: bool = False) -> RunPaths:
     """Check a configuration and make its run folder, with a parent's data and players in it if there is one.
 
+    Args:
+        root: The run root.
+        config: What the run will do.
+        parent: Run whose data and players it starts from; phases that make these are left out then.
+        phases_were_named: Somebody asked for exactly these phases: refuse those that a parent leaves no room for.
+
     Raises:
-        WorkbenchError: The configuration cannot work here, or the parent has nothing to give.
+        WorkbenchError: The configuration cannot work here, a phase cannot follow a parent, or the parent has nothing to give.
     """
     if parent is not None:
-        config = config.model_copy(update={"phases": [phase for phase in config.phases if phase in ("rl", "evaluate")]})
+        done = [phase for phase in config.phases if phase not in _AFTER_A_PARENT]
+        if done and phases_were_named:
+            raise ConfigError(
+                f"phases names {', '.join(done)}, but --from gives data and players; only rl and evaluate can follow: leave the others out"
+            )
+        config = config.model_copy(update={"phases": [phase for phase in config.phases if phase not in done]})
         if not config.phases:
             raise ConfigError("--from gives data and players, but the configuration has neither rl nor evaluate among its phases; add one")
     else:
@@ -52,9 +64,7 @@ def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None 
 def _needs_players(config: RunConfig) -> None:
     needs = [phase for phase in config.phases if phase in ("sft-reflection", "sft-policy")]
     if needs and "generate" not in config.phases:
-        raise ConfigError(
-            f"phases has {needs[0]} but not generate, so there would be no data; add generate, or train --from a run that has it"
-        )
+        raise ConfigError(f"phases has {needs[0]} but not generate, so there would be no data; add generate")
 
 
 def _adopt(parent: RunPaths, child: RunPaths) -> None:
@@ -78,7 +88,7 @@ def _adopt(parent: RunPaths, child: RunPaths) -> None:
 def _adopt_what_is_missing(paths: RunPaths) -> None:
     """Give a run its parent's data and players, if it needs them and was made by a page, which cannot read weights."""
     parent = (read_json(paths.meta) or {}).get("parent")
-    begins_later = not set(load_config(paths.config).phases) - {"rl", "evaluate"}
+    begins_later = not set(load_config(paths.config).phases) - set(_AFTER_A_PARENT)
     if isinstance(parent, str) and begins_later and checkpoint.latest(paths.checkpoints / START) is None:
         _adopt(find_run(paths.folder.parent, parent, allow_paths=False), paths)
 

@@ -9,12 +9,13 @@ from tqdm import tqdm
 from workbench.config import EndpointConfig, RunConfig
 from workbench.data.splits import split_tasks
 from workbench.envs.catalog import make_env
-from workbench.errors import ConfigError, nearest
+from workbench.errors import ConfigError
 from workbench.evaluation.endpoint_agent import Chat, evaluate_outside
 from workbench.evaluation.evaluate import assignments_for
 from workbench.instructions import Messages
 from workbench.models.chat import LocalChat
 from workbench.models.endpoint import Completion, Endpoint
+from workbench.recipes.scope import Wanted, completed
 
 
 class Account:
@@ -61,16 +62,7 @@ def endpoint_settings(config: RunConfig, base_url: str, model: str, api_key_env:
         raise ConfigError(f"{flag}: {str(problem['msg']).removeprefix('Value error, ')}") from None
 
 
-def evaluate_in_context(
-    model: str,
-    config: RunConfig,
-    *,
-    count: int | None,
-    seed: int | None,
-    stage: str | None,
-    split: str | None,
-    show_progress: bool = False,
-) -> dict[str, Any]:
+def evaluate_in_context(model: str, config: RunConfig, wanted: Wanted, *, show_progress: bool = False) -> dict[str, Any]:
     """Success of a hub model or folder that analyses and chooses in its own words, as a chat model behind an endpoint would.
 
     Raises:
@@ -79,53 +71,29 @@ def evaluate_in_context(
     chat = LocalChat(
         model, config.device, temperature=config.evaluation.temperature, max_tokens=config.data.teacher.max_tokens, seed=config.seed
     )
-    return {"model": model, **_evaluate(chat, config, count, seed, stage, split, concurrency=1, show_progress=show_progress)}
+    return {"model": model, **_evaluate(chat, config, wanted, concurrency=1, show_progress=show_progress)}
 
 
-def evaluate_endpoint(
-    endpoint: EndpointConfig,
-    config: RunConfig,
-    *,
-    count: int | None,
-    seed: int | None,
-    stage: str | None,
-    split: str | None,
-    show_progress: bool = False,
-) -> dict[str, Any]:
+def evaluate_endpoint(endpoint: EndpointConfig, config: RunConfig, wanted: Wanted, *, show_progress: bool = False) -> dict[str, Any]:
     """Success of a chat model behind an endpoint on a configuration's environment.
 
     Raises:
         WorkbenchError: The endpoint refuses, or a setting is unknown.
     """
     asked = Endpoint(endpoint, seed=config.seed)
-    values = _evaluate(Account(asked), config, count, seed, stage, split, concurrency=endpoint.concurrency, show_progress=show_progress)
+    values = _evaluate(Account(asked), config, wanted, concurrency=endpoint.concurrency, show_progress=show_progress)
     return {"model": endpoint.model, "endpoint": endpoint.base_url, **values, **asked.spending.facts()}
 
 
-def _evaluate(
-    chat: Chat,
-    config: RunConfig,
-    count: int | None,
-    seed: int | None,
-    stage: str | None,
-    split: str | None,
-    *,
-    concurrency: int,
-    show_progress: bool,
-) -> dict[str, Any]:
-    settings = config.evaluation
+def _evaluate(chat: Chat, config: RunConfig, wanted: Wanted, *, concurrency: int, show_progress: bool) -> dict[str, Any]:
     make = partial(make_env, config.env.name, **config.env.options)
     env = make()
-    if count is not None and count < 1:
-        raise ConfigError(f"--trajectories must be at least 1, found {count}")
-    if stage is not None and stage not in env.stages:
-        raise ConfigError(f"--stage {stage!r} is unknown; {nearest(stage, env.stages)}")
-    stage, split = stage or env.stages[-1], split or settings.split
+    scope = completed(wanted, config.evaluation, env.stages)
     assignments = assignments_for(
-        split_tasks(env, config.data, seed=config.seed)[stage][split],
-        stage=stage,
-        count=count or settings.trajectories,
-        seed=settings.seed if seed is None else seed,
+        split_tasks(env, config.data, seed=config.seed)[scope.stage][scope.split],
+        stage=scope.stage,
+        count=scope.trajectories,
+        seed=scope.seed,
         phase="evaluate",
         update=0,
     )
@@ -133,4 +101,4 @@ def _evaluate(
         found = evaluate_outside(
             chat, make, assignments, concurrency=concurrency, oracle_commands=config.record.oracle_commands, on_done=bar.update
         )
-    return {"stage": stage, "split": split, **found.values()}
+    return {"stage": scope.stage, "split": scope.split, **found.values()}
