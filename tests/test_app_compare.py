@@ -2,7 +2,6 @@
 
 import dataclasses
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,10 +14,12 @@ from workbench.dashboard.compare_figures import history_figure, reward_figure
 from workbench.dashboard.compare_sides import by_task, moment_words, moments
 from workbench.dashboard.compare_view import alignment_table
 from workbench.evaluation.alignment import align
-from workbench.store.layout import RunPaths, create_run
+from workbench.store.layout import create_run
 from workbench.store.reader import Run
-from workbench.store.turns import overview, settled_since, state_history
+from workbench.store.turns import settled_since, state_history
 from workbench.store.writer import RunWriter
+
+pytestmark = pytest.mark.usefixtures("run")
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +38,6 @@ def _play(number: int, update: int, skill: float):
     """Every update plays the tasks of update 0."""
     base = taxi_trajectory(number, stage="full", update=0, skill=skill)
     return dataclasses.replace(base, update=update, trajectory_id=f"rl-{update:06d}-{number:04d}")
-
-
-@pytest.fixture(autouse=True)
-def run(recorded, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "none")
-    cache.forget_summaries()
-    return RunPaths(Path(shutil.copytree(recorded.folder, tmp_path / recorded.run_id)))
 
 
 def by_hand(states: str, commands: str, rewards: list[float]):
@@ -91,7 +84,7 @@ def test_one_that_ends_earlier_parts_at_its_end():
 
 
 def test_probabilities_of_one_state_over_the_updates(run):
-    trajectories = [Run(run).trajectory(name) for name in overview(run)["trajectory_id"]]
+    trajectories = [Run(run).trajectory(name) for name in Run(run).trajectories()["trajectory_id"]]
     start = trajectories[0].turns[0]
     history = state_history(run, start.state_key)
     for update in (1, 2):
@@ -121,7 +114,7 @@ def test_a_mistake_ends_at_the_last_change_for_the_better():
 
 
 def test_tasks_are_paired_and_the_worst_for_the_right_comes_first(run):
-    plays = overview(run)
+    plays = Run(run).trajectories()
     tasks = by_task(plays[plays["update"] == 2], plays[plays["update"] == 1])
     assert len(tasks) == 2
     assert list(tasks["difference"]) == sorted(tasks["difference"])
@@ -138,8 +131,8 @@ def test_the_page_opens_on_the_first_and_the_last_update_and_its_address_says_so
     assert "2 tasks in common" in words(test)
 
 
-def test_a_run_that_went_on_to_other_tasks_opens_on_the_last_update_with_the_first_ones(tmp_path):
-    paths = create_run(tmp_path, CONFIG)
+def test_a_run_that_went_on_to_other_tasks_opens_on_the_last_update_with_the_first_ones(root):
+    paths = create_run(root, CONFIG)
     writer = RunWriter(paths)
     for update in (1, 2):
         writer.trajectories([_play(0, update, 1.0)])
@@ -152,7 +145,7 @@ def test_a_run_that_went_on_to_other_tasks_opens_on_the_last_update_with_the_fir
 
 
 def test_a_permalink_opens_exactly_that_comparison(run):
-    plays = overview(run)
+    plays = Run(run).trajectories()
     task = plays["task"].iloc[-1]
     wanted = {"run": run.run_id, "at": "rl-2", "other": run.run_id, "other_at": "rl-1", "stage": "full", "task": task}
     test = shown("compare", **wanted)
@@ -169,8 +162,8 @@ def test_choosing_another_update_compares_that_one(run):
     assert not test.exception
 
 
-def test_runs_with_and_without_reflection_are_told_apart_by_their_settings(run, tmp_path):
-    other = create_run(tmp_path, apply_overrides(CONFIG, ["reflection.kind=none"]))
+def test_runs_with_and_without_reflection_are_told_apart_by_their_settings(run, root):
+    other = create_run(root, apply_overrides(CONFIG, ["reflection.kind=none"]))
     writer = RunWriter(other)
     writer.trajectories([_play(0, 1, 1.0)])
     writer.flush()
@@ -180,8 +173,8 @@ def test_runs_with_and_without_reflection_are_told_apart_by_their_settings(run, 
     assert settings.to_dict("records") == [{"setting": "reflection.kind", "left": '"model"', "right": '"none"'}]
 
 
-def test_nothing_in_common_and_nothing_at_all_are_said(tmp_path, run):
-    empty = make_run(tmp_path, updates=0)
+def test_nothing_in_common_and_nothing_at_all_are_said(root, run):
+    empty = make_run(root, updates=0)
     cache.forget_summaries()
     assert "The two have no task in common" in words(shown("compare", run=run.run_id, other=empty.run_id))
     for paths in (run, empty):
@@ -197,9 +190,9 @@ def test_a_run_that_is_not_there_is_said(run, name):
     assert all(name not in element.value for element in test.markdown)
 
 
-def test_a_live_run_and_a_broken_folder(tmp_path):
-    live = make_run(tmp_path, state="running", updates=2)
-    broken = make_run(tmp_path, updates=1)
+def test_a_live_run_and_a_broken_folder(root):
+    live = make_run(root, state="running", updates=2)
+    broken = make_run(root, updates=1)
     broken.meta.write_text("{", encoding="utf-8")
     cache.forget_summaries()
     assert not app("compare", run=live.run_id).run().exception

@@ -24,12 +24,14 @@ from workbench.jobs.analyse import start_analysis
 from workbench.models.policy import Decision
 from workbench.prompts import Label
 from workbench.records import Reflection
-from workbench.store.analysis import analysis_state, gain_file, note_state, read_gains, sampled_turns, write_gains
+from workbench.store.analysis import analysis_state, note_state, read_gains, sampled_turns, write_gains
 from workbench.store.checkpoints import list_checkpoints
 from workbench.store.layout import RunPaths, create_run
 from workbench.store.reader import Run
 from workbench.store.turns import advice_counts, wrong_advice
 from workbench.store.writer import RunWriter
+
+pytestmark = pytest.mark.usefixtures("run")
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +43,6 @@ def recorded(tmp_path_factory):
 def trained(tmp_path_factory):
     """A run with checkpoints, players of its own and oracle commands."""
     return run_config(tmp_path_factory.mktemp("trained"), short_config("record.oracle_commands=true"))
-
-
-@pytest.fixture(autouse=True)
-def run(recorded, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "none")
-    cache.forget_summaries()
-    return RunPaths(Path(shutil.copytree(recorded.folder, tmp_path / recorded.run_id)))
 
 
 def _turns(paths):
@@ -76,7 +70,7 @@ def test_counts_are_those_of_the_turns(run):
     assert totals["right_followed"] == sum(said == right == did for said, right, did in told)
 
 
-def test_the_four_cases_are_told_apart(tmp_path):
+def test_the_four_cases_are_told_apart(root):
     play = taxi_trajectory(0, stage="full", update=1, skill=1.0)
     cases = [("north", "north", "north"), ("north", "north", "south"), ("north", "south", "south"), ("north", "south", "north")]
     turns = [
@@ -85,15 +79,15 @@ def test_the_four_cases_are_told_apart(tmp_path):
         )
         for index, (right, said, did) in enumerate(cases)
     ]
-    paths = create_run(tmp_path, CONFIG)
+    paths = create_run(root, CONFIG)
     _write(paths, dataclasses.replace(play, turns=tuple(turns)))
     row = advice_counts(paths).iloc[0]
     assert [row[name] for name in ("right_followed", "advice_wasted", "misled", "resisted")] == [1, 1, 1, 1]
     assert list(wrong_advice(paths)["turn"]) == [2, 3]  # the one that followed it first
 
 
-def test_silence_is_not_wrong_advice(tmp_path):
-    paths = create_run(tmp_path, CONFIG)
+def test_silence_is_not_wrong_advice(root):
+    paths = create_run(root, CONFIG)
     play = taxi_trajectory(0, stage="full", update=1, skill=1.0)
     silent = [dataclasses.replace(turn, reflection=Reflection("Nothing to say.")) for turn in play.turns]
     _write(paths, dataclasses.replace(play, turns=tuple(silent)))
@@ -122,10 +116,10 @@ def test_the_page_says_what_the_counts_say(run):
     assert not [button for button in test.button if button.key == "analyse"]
 
 
-def test_pages_without_a_run_without_turns_without_reflections_and_without_a_whole_folder(run, tmp_path):
-    empty = make_run(tmp_path, updates=0)
-    mute = make_run(tmp_path, updates=1, reflection="")
-    broken = make_run(tmp_path, updates=1)
+def test_pages_without_a_run_without_turns_without_reflections_and_without_a_whole_folder(run, root):
+    empty = make_run(root, updates=0)
+    mute = make_run(root, updates=1, reflection="")
+    broken = make_run(root, updates=1)
     broken.meta.write_text("{", encoding="utf-8")
     cache.forget_summaries()
     assert "has recorded no trajectory yet" in words(shown("reflections", run=empty.run_id))
@@ -138,11 +132,11 @@ def test_pages_without_a_run_without_turns_without_reflections_and_without_a_who
     assert "No run yet." in words(shown("reflections"))
 
 
-def test_a_live_run_is_shown_and_cannot_be_analysed(tmp_path):
-    live = make_run(tmp_path, state="running", updates=2)
+def test_a_live_run_is_shown_and_cannot_be_analysed(root):
+    live = make_run(root, state="running", updates=2)
     shown("reflections", run=live.run_id)
     with pytest.raises(RunBusyError, match="is being trained; wait until it ends"):
-        start_analysis(tmp_path, live.run_id)
+        start_analysis(root, live.run_id)
 
 
 # The gains.
@@ -185,7 +179,7 @@ def test_a_chosen_row_opens_its_turn(run, monkeypatch):
 
 def test_a_damaged_file_of_gains_is_said(run):
     write_gains(run, gain_rows(run))
-    gain_file(run).write_bytes(b"PAR1 and no more")
+    run.reflection_gain.write_bytes(b"PAR1 and no more")
     with pytest.raises(StoreError, match="compute it again with `workbench analyse"):
         read_gains(run)
     assert "This run cannot be shown" in words(shown("reflections", run=run.run_id))
@@ -227,10 +221,10 @@ def test_gains_are_what_the_policy_says_of_the_three_prompts():
     assert len({round(found.with_reflection, 6), round(found.without, 6), round(found.with_other, 6)}) == 3
 
 
-def test_the_command_scores_the_same_turns_at_every_checkpoint_and_changes_nothing_else(trained, tmp_path, capsys):
-    copy = RunPaths(Path(shutil.copytree(trained.folder, tmp_path / trained.run_id)))
+def test_the_command_scores_the_same_turns_at_every_checkpoint_and_changes_nothing_else(trained, root, capsys):
+    copy = RunPaths(Path(shutil.copytree(trained.folder, root / trained.run_id)))
     before = {path: path.stat().st_mtime_ns for path in copy.folder.rglob("*") if path.is_file()}
-    assert main(["analyse", copy.run_id, "--runs-dir", str(tmp_path), "--turns", "5"]) == 0
+    assert main(["analyse", copy.run_id, "--runs-dir", str(root), "--turns", "5"]) == 0
     assert "reflection gain" in capsys.readouterr().out
     gains = read_gains(copy)
     assert gains is not None
@@ -250,14 +244,14 @@ def test_the_command_scores_the_same_turns_at_every_checkpoint_and_changes_nothi
     )
 
 
-def test_what_cannot_be_analysed_is_said_in_one_line(run, trained, tmp_path, capsys):
-    assert main(["analyse", run.run_id, "--runs-dir", str(tmp_path)]) == 2
+def test_what_cannot_be_analysed_is_said_in_one_line(run, trained, root, capsys):
+    assert main(["analyse", run.run_id, "--runs-dir", str(root)]) == 2
     assert "has no checkpoint of its policy" in capsys.readouterr().err
-    copy = RunPaths(Path(shutil.copytree(trained.folder, tmp_path / trained.run_id)))
-    assert main(["analyse", copy.run_id, "--runs-dir", str(tmp_path), "--turns", "0"]) == 2
+    copy = RunPaths(Path(shutil.copytree(trained.folder, root / trained.run_id)))
+    assert main(["analyse", copy.run_id, "--runs-dir", str(root), "--turns", "0"]) == 2
     assert "--turns must be at least 1, found 0" in capsys.readouterr().err
     shutil.rmtree(copy.trajectories)
-    assert main(["analyse", copy.run_id, "--runs-dir", str(tmp_path)]) == 2
+    assert main(["analyse", copy.run_id, "--runs-dir", str(root)]) == 2
     assert "no turn with both a reflection and an oracle's command" in capsys.readouterr().err
 
 
@@ -267,14 +261,14 @@ def test_the_sample_follows_from_the_seed(run):
 
 
 @pytest.mark.slow
-def test_the_button_starts_a_process_whose_result_appears(trained, tmp_path):
-    copy = RunPaths(Path(shutil.copytree(trained.folder, tmp_path / trained.run_id)))
+def test_the_button_starts_a_process_whose_result_appears(trained, root):
+    copy = RunPaths(Path(shutil.copytree(trained.folder, root / trained.run_id)))
     cache.forget_summaries()
     test = shown("reflections", run=copy.run_id)
     test.button(key="analyse").click().run()
     assert analysis_state(copy)["state"] in ("starting", "running")
     with pytest.raises(RunBusyError, match="is being analysed already"):
-        start_analysis(tmp_path, copy.run_id)
+        start_analysis(root, copy.run_id)
     deadline = time.monotonic() + 120
     while analysis_state(copy)["state"] in ("starting", "running") and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -23,8 +23,8 @@ from workbench.dashboard.turn_world import world_html
 from workbench.envs.catalog import make_env
 from workbench.records import Reflection, Turn
 from workbench.store.layout import create_run
+from workbench.store.reader import Run
 from workbench.store.tokens import token_texts, tokenizer_file
-from workbench.store.turns import overview
 
 
 def tree_of(turns) -> SeenTree:
@@ -216,7 +216,7 @@ def test_a_tokenizer_is_found_in_the_run_in_a_folder_or_not_at_all(tmp_path):
 
 @pytest.fixture(scope="module")
 def plays(tmp_path_factory):
-    return overview(make_run(tmp_path_factory.mktemp("plays"), updates=6))
+    return Run(make_run(tmp_path_factory.mktemp("plays"), updates=6)).trajectories()
 
 
 def test_every_filter_does_what_it_says(plays):

@@ -14,7 +14,7 @@ from workbench.store.layout import RunPaths
 from workbench.store.reader import Run, list_runs
 from workbench.store.writer import RunWriter
 
-COLUMNS = ["trajectory_id", "phase", "update", "task", "stage", "success", "turns", "total_reward", "disagreements"]
+COLUMNS = ["trajectory_id", "phase", "update", "task", "stage", "success", "turns", "total_reward", "disagreements", "first_error"]
 
 
 @pytest.fixture
@@ -116,6 +116,7 @@ def test_frames_of_an_empty_run(tmp_path):
     assert list(run.metrics()) == ["phase", "update", "time"] and list(run.events()) == ["time", "kind", "message"]
     assert list(run.evaluations()) == ["time", "phase", "update"] and len(run.evaluations()) == 0
     assert list(run.trajectories()) == COLUMNS and len(run.trajectories(text="x", limit=3)) == 0
+    assert run.trajectories()["first_error"].dtype == "Int64"
     assert run.log_tail() == ""
 
 
@@ -147,6 +148,7 @@ def test_trajectories_newest_first(played):
     assert list(found) == COLUMNS
     assert list(found["trajectory_id"]) == ["evaluate-1", "rl-000004-0003", "rl-000000-0002", "rl-000000-0001"]
     second = found.iloc[2]
+    assert list(found["first_error"].isna()) == [False] * 4 and second["first_error"] == 1, "turn 0 noted no oracle's command"
     assert (second["turns"], second["disagreements"], bool(second["success"]), second["stage"]) == (3, 3, False, "full")
     assert second["total_reward"] == pytest.approx(0.9)
 

@@ -19,7 +19,7 @@ class Side(NamedTuple):
     paths: RunPaths
     moment: str
     plays: pd.DataFrame
-    """Rows of ``workbench.store.turns.overview`` of that moment."""
+    """Rows of ``Run.trajectories`` of that moment."""
 
     @property
     def name(self) -> str:
@@ -99,7 +99,7 @@ def by_task(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
     """A row per task that both sides played: share of successes and mean reward of either, and the difference, worst for the right first.
 
     Args:
-        left: Rows of ``workbench.store.turns.overview``.
+        left: Rows of ``Run.trajectories``.
         right: The other side's.
     """
     means = [

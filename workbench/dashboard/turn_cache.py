@@ -10,6 +10,7 @@ from workbench.dashboard import cache
 from workbench.dashboard.cache import Stamp, stamp
 from workbench.store import analysis, tokens, turns
 from workbench.store.layout import RunPaths
+from workbench.store.reader import Run
 
 
 def overview(paths: RunPaths) -> pd.DataFrame:
@@ -19,7 +20,7 @@ def overview(paths: RunPaths) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner="Reading the trajectories …")
 def _overview(folder: str, changed: Stamp) -> pd.DataFrame:
-    return turns.overview(RunPaths(Path(folder)))
+    return Run(RunPaths(Path(folder))).trajectories()
 
 
 def saying(paths: RunPaths, text: str) -> set[str]:
@@ -83,7 +84,7 @@ def gains(paths: RunPaths) -> pd.DataFrame | None:
     Raises:
         StoreError: The file is damaged.
     """
-    return _gains(str(paths.folder), stamp(analysis.gain_file(paths)))
+    return _gains(str(paths.folder), stamp(paths.reflection_gain))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

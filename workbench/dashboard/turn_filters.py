@@ -39,7 +39,7 @@ class Filters:
     latest_error: int | None = None
 
     def apply(self, everything: pd.DataFrame) -> pd.DataFrame:
-        """The rows of ``workbench.store.turns.overview`` that meet every condition but ``text``."""
+        """The rows of ``Run.trajectories`` that meet every condition but ``text``."""
         keep = pd.Series(True, index=everything.index)
         for column in ("phase", "stage", "success"):
             wanted = getattr(self, column)

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.errors import DataError
-from workbench.prompts import ACTION, ANALYZE, CHOOSE
+from workbench.prompts import policy_text
 from workbench.records import Trajectory, Turn
 from workbench.store.files import write_whole, writing
 from workbench.store.layout import RunPaths
 
-FOLDER = "demonstrations"
 KIND = "demonstration"
 
 
@@ -23,9 +22,9 @@ def demonstration_rows(trajectory: Trajectory, turns: Sequence[Turn]) -> list[di
     """
     rows: list[dict[str, object]] = []
     for turn in turns:
-        thought = ANALYZE + turn.reflection.text if turn.reflection.text else ""
-        listed = "".join(f"{label} {command}\n" for label, command in zip(turn.labels, turn.admissible_commands, strict=True))
-        prompt = f"{trajectory.task_statement}\n{turn.observation}\n{thought}{CHOOSE}{listed}{ACTION}"
+        prompt = policy_text(
+            trajectory.task_statement, turn.observation, turn.reflection.text or None, turn.admissible_commands, turn.labels
+        )
         facts = {"kind": KIND, "split": "train", "stage": trajectory.stage, "task": trajectory.task, "state_key": turn.state_key}
         rows.append({"prompt": prompt, "completion": turn.labels[turn.chosen_index], **facts, "command": turn.command, "turn": turn.index})
     return rows
@@ -40,10 +39,9 @@ def write_demonstration(paths: RunPaths, trajectory: Trajectory, turns: Sequence
     """
     if not turns:
         raise DataError("a demonstration needs at least one command that a person chose; play one, then save")
-    folder = paths.folder / FOLDER
-    path = folder / f"{trajectory.trajectory_id.removeprefix('branch-')}.jsonl"
+    path = paths.demonstrations / f"{trajectory.trajectory_id.removeprefix('branch-')}.jsonl"
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in demonstration_rows(trajectory, turns))
     with writing(paths.folder):
-        folder.mkdir(exist_ok=True)
+        paths.demonstrations.mkdir(exist_ok=True)
         write_whole(path, lines.encode("utf-8", "replace"))
     return path

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from workbench.errors import RunBusyError
 from workbench.jobs.launch import detach
-from workbench.store.analysis import UNDER_WAY, analysis_log, analysis_state, note_state
+from workbench.store.analysis import UNDER_WAY, analysis_state, note_state
 from workbench.store.layout import find_run
 from workbench.store.status import LIVE, effective, read_status
 
@@ -22,4 +22,4 @@ def start_analysis(root: Path | str, run_id: str) -> None:
     if analysis_state(paths)["state"] in UNDER_WAY:
         raise RunBusyError(f"run {paths.run_id} is being analysed already; wait until that ends")
     note_state(paths, "starting")
-    detach(paths, "analyse", log=analysis_log(paths))
+    detach(paths, "analyse", log=paths.analysis_log)

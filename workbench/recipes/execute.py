@@ -17,9 +17,9 @@ from workbench.jobs.waiting import is_first
 from workbench.models.loading import POLICY, REFLECTION, resolve_device
 from workbench.recipes import reflect_rl
 from workbench.recipes.preflight import preflight
-from workbench.recipes.session import START, TOKENIZER, Session, open_session
+from workbench.recipes.session import Session, open_session
 from workbench.store.files import disk_full, is_disk_full, now, read_json
-from workbench.store.layout import RunPaths, create_run, find_run
+from workbench.store.layout import START, TOKENIZER, RunPaths, create_run, find_run
 from workbench.store.writer import RunLock, RunWriter
 from workbench.trainers import checkpoint
 

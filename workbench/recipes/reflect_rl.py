@@ -28,13 +28,14 @@ from workbench.models.loading import POLICY, REFLECTION, Players
 from workbench.models.policy import Policy
 from workbench.models.reflection import HintReflection, ModelReflection, ReflectionPlayer, ShuffledReflection
 from workbench.recipes.remote import remote_player
-from workbench.recipes.session import TOKENIZER, Session
+from workbench.recipes.session import Session
 from workbench.recipes.sets import asking_bar, make_sets
 from workbench.recipes.supervised import supervise
 from workbench.records import Reflection
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Rules, Situation
 from workbench.seeding import generator
+from workbench.store.layout import TOKENIZER
 from workbench.trainers.checkpoint import save_checkpoint
 from workbench.trainers.loop import OnlineLoop
 

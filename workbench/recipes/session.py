@@ -19,13 +19,9 @@ from workbench.data.splits import Splits, split_tasks
 from workbench.envs.catalog import make_env
 from workbench.envs.text_env import TextEnv
 from workbench.models.loading import POLICY, REFLECTION, Players, build_players, load_player
-from workbench.store.layout import RunPaths
+from workbench.store.layout import START, TOKENIZER, RunPaths
 from workbench.store.writer import RunWriter
 from workbench.trainers import checkpoint
-
-START = "start"
-"""Name of the checkpoint folder that holds what a parent run gave."""
-TOKENIZER = "tokenizer"
 
 
 @dataclass

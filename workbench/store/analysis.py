@@ -3,7 +3,6 @@
 import io
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,12 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import StoreError
+from workbench.store.ask import ask_turns
 from workbench.store.files import json_bytes, now, parse_time, read_json, write_whole, writing
 from workbench.store.layout import RunPaths
 from workbench.store.status import QUEUED_GRACE_SECONDS, is_alive, process_identity
-from workbench.store.turns import ask_turns
 
-FOLDER = "analysis"
 UNDER_WAY = ("starting", "running")
 GAIN_COLUMNS = {
     **dict.fromkeys(("checkpoint", "trajectory_id", "phase", "stage"), "str"),
@@ -31,16 +29,6 @@ _SAMPLE = """
     FROM turns WHERE oracle_command IS NOT NULL AND reflection <> '' AND list_contains(admissible_commands, oracle_command)
     QUALIFY row_number() OVER (PARTITION BY stage ORDER BY md5(concat($seed, ' ', trajectory_id, ' ', "index"))) <= $count
     ORDER BY trajectory_id, "index" """
-
-
-def gain_file(paths: RunPaths) -> Path:
-    """Where the reflection gains of a run are: a row per turn and checkpoint."""
-    return paths.folder / FOLDER / "reflection_gain.parquet"
-
-
-def analysis_log(paths: RunPaths) -> Path:
-    """What a detached analysis says."""
-    return paths.logs / "analyse.log"
 
 
 def sampled_turns(paths: RunPaths, *, per_stage: int, seed: int) -> list[dict[str, Any]]:
@@ -69,8 +57,8 @@ def write_gains(paths: RunPaths, rows: list[dict[str, Any]]) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, compression="zstd")
     with writing(paths.folder):
-        gain_file(paths).parent.mkdir(exist_ok=True)
-        write_whole(gain_file(paths), buffer.getvalue())
+        paths.analysis.mkdir(exist_ok=True)
+        write_whole(paths.reflection_gain, buffer.getvalue())
 
 
 def read_gains(paths: RunPaths) -> pd.DataFrame | None:
@@ -79,7 +67,7 @@ def read_gains(paths: RunPaths) -> pd.DataFrame | None:
     Raises:
         StoreError: The file is damaged or is something else.
     """
-    path = gain_file(paths)
+    path = paths.reflection_gain
     if not path.is_file() or path.is_symlink():
         return None
     try:
@@ -98,8 +86,8 @@ def note_state(paths: RunPaths, state: str, **fields: Any) -> None:
     """
     value = {"state": state, "heartbeat": now(), **(process_identity() if state == "running" else {}), **fields}
     with writing(paths.folder):
-        _state_file(paths).parent.mkdir(exist_ok=True)
-        write_whole(_state_file(paths), json_bytes(value, indent=2), durable=False)
+        paths.analysis.mkdir(exist_ok=True)
+        write_whole(paths.analysis_status, json_bytes(value, indent=2), durable=False)
 
 
 def analysis_state(paths: RunPaths) -> Mapping[str, Any]:
@@ -107,16 +95,12 @@ def analysis_state(paths: RunPaths) -> Mapping[str, Any]:
 
     None is running without its process, nor starting for longer than a minute.
     """
-    found = read_json(_state_file(paths))
+    found = read_json(paths.analysis_status)
     if found is None or found.get("state") not in (*UNDER_WAY, "finished", "failed"):
         return {"state": "none"}
     if found["state"] == "running" and not is_alive(found):
-        return {**found, "state": "failed", "error": f"its process ended without a word; {analysis_log(paths)} may say why"}
+        return {**found, "state": "failed", "error": f"its process ended without a word; {paths.analysis_log} may say why"}
     begun = parse_time(found.get("heartbeat"))
     if found["state"] == "starting" and (begun is None or (datetime.now(UTC) - begun).total_seconds() > QUEUED_GRACE_SECONDS):
-        return {**found, "state": "failed", "error": f"no process took it up; {analysis_log(paths)} may say why"}
+        return {**found, "state": "failed", "error": f"no process took it up; {paths.analysis_log} may say why"}
     return found
-
-
-def _state_file(paths: RunPaths) -> Path:
-    return paths.folder / FOLDER / "status.json"

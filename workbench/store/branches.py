@@ -17,7 +17,6 @@ from workbench.records import Trajectory
 from workbench.store.files import json_bytes, now, write_whole, writing
 from workbench.store.layout import RunPaths
 
-FOLDER = "branches"
 _NAME = re.compile(r"branch-[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 _MOST_BYTES = 64_000_000
 
@@ -56,15 +55,14 @@ def write_branch(paths: RunPaths, branch: Branch) -> None:
     if not _NAME.fullmatch(name) or not branch.trajectory.turns:
         raise StoreError(f"branch {name[:60]!r} cannot be kept: it has no turns or its name is not one that new_branch_id() gives")
     with writing(paths.folder):
-        folder = paths.folder / FOLDER
-        folder.mkdir(exist_ok=True)
-        write_whole(folder / f"{name}.json", json_bytes({**asdict(branch), "time": now()}))
+        paths.branches.mkdir(exist_ok=True)
+        write_whole(paths.branches / f"{name}.json", json_bytes({**asdict(branch), "time": now()}))
 
 
 def list_branches(paths: RunPaths) -> list[str]:
     """Names of the branches of a run, newest first."""
     try:
-        with os.scandir(paths.folder / FOLDER) as entries:
+        with os.scandir(paths.branches) as entries:
             names = [entry.name.removesuffix(".json") for entry in entries if entry.is_file(follow_symlinks=False)]
     except OSError:
         return []
@@ -79,7 +77,7 @@ def read_branch(paths: RunPaths, name: str) -> Branch:
     """
     if name not in list_branches(paths):
         raise StoreError(f"no branch is called {name[:60]!r}; the page of the run lists them")
-    path = paths.folder / FOLDER / f"{name}.json"
+    path = paths.branches / f"{name}.json"
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise StoreError(f"{path}: larger than a branch can be; delete it")

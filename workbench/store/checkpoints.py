@@ -7,11 +7,7 @@ from typing import NamedTuple
 
 from workbench.config import PHASES
 from workbench.errors import CheckpointError, nearest
-from workbench.store.layout import RunPaths
-
-MANIFEST = "manifest.json"
-START = "start"
-"""Phase of the checkpoint that a parent run gave."""
+from workbench.store.layout import MANIFEST, START, RunPaths
 
 
 class Checkpoint(NamedTuple):

@@ -19,6 +19,12 @@ from workbench.store.provenance import provenance
 from workbench.store.status import process_identity
 
 SCHEMA_VERSION = 1
+START = "start"
+"""Phase of the checkpoint that a parent run gave."""
+MANIFEST = "manifest.json"
+"""In a checkpoint: every other file of it; written last."""
+TOKENIZER = "tokenizer"
+"""In a checkpoint: folder of the tokenizer that was trained for this run."""
 
 
 def run_root(explicit: Path | str | None = None) -> Path:
@@ -68,6 +74,11 @@ class RunPaths:
         return self.folder / "events.jsonl"
 
     @property
+    def reflections(self) -> Path:
+        """What a reflection player behind a server answered, and who that was: a line each."""
+        return self.folder / "reflections.jsonl"
+
+    @property
     def trajectories(self) -> Path:
         """Folder of Parquet parts, one row per turn."""
         return self.folder / "trajectories"
@@ -91,6 +102,36 @@ class RunPaths:
     def launch_log(self) -> Path:
         """What a detached process says before it has a log of its own."""
         return self.logs / "launch.log"
+
+    @property
+    def branches(self) -> Path:
+        """Folder of what was played on from a step of the run: a JSON file each."""
+        return self.folder / "branches"
+
+    @property
+    def demonstrations(self) -> Path:
+        """Folder of the training rows that people saved: a JSON-lines file each."""
+        return self.folder / "demonstrations"
+
+    @property
+    def analysis(self) -> Path:
+        """Folder of what was computed about the run after it was played."""
+        return self.folder / "analysis"
+
+    @property
+    def analysis_status(self) -> Path:
+        """How far the analysis is."""
+        return self.analysis / "status.json"
+
+    @property
+    def reflection_gain(self) -> Path:
+        """A row per analysed turn and checkpoint."""
+        return self.analysis / "reflection_gain.parquet"
+
+    @property
+    def analysis_log(self) -> Path:
+        """What a detached analysis says."""
+        return self.logs / "analyse.log"
 
     @property
     def labels(self) -> Path:

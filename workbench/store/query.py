@@ -8,9 +8,10 @@ import duckdb
 import pandas as pd
 
 from workbench.errors import StoreError
+from workbench.store.ask import while_parts_move
 from workbench.store.layout import RunPaths, folder_problem, run_names
 from workbench.store.parts import readable_files
-from workbench.store.reader import LINE_COLUMNS, lines_frame, while_parts_move
+from workbench.store.reader import LINE_COLUMNS, lines_frame
 from workbench.store.schema import SCHEMA
 
 _NO_LIMIT = 2**62

@@ -1,25 +1,24 @@
 """Reading runs, also while they are written, half written, damaged or somebody else's."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, TypeVar
+from typing import Any
 
-import duckdb
 import pandas as pd
 import yaml
 
 from workbench.errors import StoreError, nearest
 from workbench.records import Trajectory
+from workbench.store.ask import ask_rows, ask_turns
 from workbench.store.files import read_json, read_lines, tail_bytes
 from workbench.store.layout import RunPaths, folder_problem
-from workbench.store.parts import readable_files
 from workbench.store.schema import trajectory_from_rows
 from workbench.store.status import effective, read_status
 from workbench.store.summary import RunSummary, list_runs, summarise
 
-__all__ = ["LINE_COLUMNS", "Run", "RunSummary", "lines_frame", "list_runs", "summarise", "while_parts_move"]
+__all__ = ["LINE_COLUMNS", "Run", "RunSummary", "lines_frame", "list_runs", "summarise"]
 
 LOG_BYTES = 1_000_000
 LINE_COLUMNS = {
@@ -29,10 +28,10 @@ LINE_COLUMNS = {
 }
 """The columns that every JSON-lines file has, first in its data frame."""
 _TYPES = {"phase": "str", "update": "int64", "kind": "str", "message": "str"}
-_ATTEMPTS = 5
-_DISAGREES = "suggested_command <> command"  # null, so not counted, where the reflection names no command
+# Null, so not counted, where the reflection names no command or the run noted no oracle's.
+_DISAGREES = "suggested_command <> command"
+_ERRS = "command <> oracle_command"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-Answer = TypeVar("Answer")
 
 
 class Run:
@@ -95,8 +94,9 @@ class Run:
     ) -> pd.DataFrame:
         """One row per trajectory that meets every condition given, the last written first.
 
-        Columns: trajectory_id, phase, update, task, stage, success, turns, total_reward, disagreements (turns
-        whose reflection names another command than the one chosen).
+        Columns: trajectory_id, phase, update, task, stage, success, turns, total_reward, disagreements (turns whose
+        reflection names another command than the one chosen), first_error (the first turn whose command is not the
+        oracle's; missing where there is none, or no oracle was asked).
 
         Args:
             phase: Only this phase.
@@ -105,6 +105,9 @@ class Run:
             text: Only those with a reflection that contains this, whatever its case.
             disagree: Only those with a disagreement, or without any.
             limit: At most so many.
+
+        Raises:
+            StoreError: The parts cannot be read.
         """
         equal = {"phase": phase, "stage": stage, "success": success}
         values: dict[str, Any] = {name: value for name, value in equal.items() if value is not None}
@@ -118,14 +121,14 @@ class Run:
         query = f"""
             SELECT trajectory_id, any_value(phase) AS phase, any_value("update") AS "update", any_value(task) AS task,
                 any_value(stage) AS stage, any_value(success) AS success, any_value(turns) AS turns,
-                any_value(total_reward) AS total_reward, count(*) FILTER (WHERE {_DISAGREES}) AS disagreements
-            FROM read_parquet($files, filename = true, file_row_number = true) WHERE {where}
-            GROUP BY trajectory_id HAVING {having} ORDER BY max(filename) DESC, max(file_row_number) DESC"""
+                any_value(total_reward) AS total_reward, count(*) FILTER (WHERE {_DISAGREES}) AS disagreements,
+                min("index") FILTER (WHERE {_ERRS}) AS first_error
+            FROM turns WHERE {where} GROUP BY trajectory_id HAVING {having} ORDER BY max(place) DESC"""
         if limit is not None:
             values["limit"] = max(0, limit)
             query += " LIMIT $limit"
-        found = self._ask(query, values, lambda relation: relation.df())
-        return _EMPTY_LIST.copy() if found is None else found
+        found = ask_turns(self.paths, query, **values)
+        return found.assign(first_error=found["first_error"].astype("Int64"))
 
     def trajectory(self, trajectory_id: str) -> Trajectory:
         """One trajectory, as it was recorded; probabilities and the reflection's log-probabilities to float32.
@@ -133,28 +136,13 @@ class Run:
         Raises:
             StoreError: The run holds no trajectory of that id.
         """
-        query = 'SELECT * FROM read_parquet($files) WHERE trajectory_id = $id ORDER BY "index"'
-        rows = self._ask(query, {"id": trajectory_id}, lambda relation: relation.to_arrow_table().to_pylist())
+        query = 'SELECT * EXCLUDE (place) FROM turns WHERE trajectory_id = $id ORDER BY "index"'
+        rows = ask_rows(self.paths, query, id=trajectory_id)
         if not rows:
             known = self.trajectories(limit=1000)["trajectory_id"]
             hint = nearest(trajectory_id[:80], known) if 0 < len(known) < 1000 else "`Run.trajectories()` lists them"
             raise StoreError(f"run {self.paths.run_id} holds no trajectory {trajectory_id[:80]!r}; {hint}")
         return trajectory_from_rows(rows)
-
-    def _ask(self, query: str, values: dict[str, Any], read: Callable[[duckdb.DuckDBPyRelation], Answer]) -> Answer | None:
-        """The answer over all parts, or None when there is no part yet."""
-
-        def ask() -> Answer | None:
-            files = readable_files(self.paths.trajectories)
-            if not files:
-                return None
-            with duckdb.connect(":memory:") as connection:
-                return read(connection.sql(query, params={"files": files, **values}))
-
-        try:
-            return while_parts_move(self.paths.folder, ask)
-        except duckdb.Error as error:
-            raise _unreadable(self.paths.folder, error) from None
 
     def log_tail(self, lines: int = 200) -> str:
         """The last lines of the log that was written last, an attempt's or the launch's; empty when there is none.
@@ -176,41 +164,6 @@ def _written_at(path: Path) -> int:
     except OSError:
         return 0
     return stat.st_mtime_ns if S_ISREG(stat.st_mode) and stat.st_size else 0
-
-
-_EMPTY_LIST = pd.DataFrame(
-    {
-        "trajectory_id": pd.Series(dtype="str"),
-        "phase": pd.Series(dtype="str"),
-        "update": pd.Series(dtype="int64"),
-        "task": pd.Series(dtype="str"),
-        "stage": pd.Series(dtype="str"),
-        "success": pd.Series(dtype="bool"),
-        "turns": pd.Series(dtype="int32"),
-        "total_reward": pd.Series(dtype="float64"),
-        "disagreements": pd.Series(dtype="int64"),
-    }
-)
-
-
-def while_parts_move(folder: Path, ask: Callable[[], Answer]) -> Answer:
-    """``ask()``, again when a part it had listed was merged away before it was read.
-
-    Raises:
-        StoreError: The parts cannot be read.
-    """
-    for attempt in range(_ATTEMPTS):
-        try:
-            return ask()
-        except (duckdb.IOException, FileNotFoundError) as error:
-            if attempt == _ATTEMPTS - 1:
-                raise _unreadable(folder, error) from None
-    raise AssertionError("unreachable")
-
-
-def _unreadable(folder: Path, error: Exception) -> StoreError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return StoreError(f"{folder}: trajectories cannot be read: {reason}; remove the damaged part")
 
 
 def lines_frame(path: Path, first: Iterable[str]) -> pd.DataFrame:

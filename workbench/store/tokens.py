@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from tokenizers import Tokenizer
 
-from workbench.store.layout import RunPaths
+from workbench.store.layout import TOKENIZER, RunPaths
 
 _FILE = "tokenizer.json"
 
@@ -19,7 +19,7 @@ def tokenizer_file(paths: RunPaths, model: str) -> Path | None:
         model: The player's model as the configuration names it: ``tiny``, a hub id or a folder.
     """
     if model == "tiny":
-        return next(iter(sorted(paths.checkpoints.glob(f"*/*/tokenizer/{_FILE}"))), None)
+        return next(iter(sorted(paths.checkpoints.glob(f"*/*/{TOKENIZER}/{_FILE}"))), None)
     folder = Path(model) / _FILE
     if folder.is_file():
         return folder

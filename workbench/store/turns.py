@@ -1,25 +1,10 @@
-"""What the recorded turns of one run say together: who erred where, what a state's commands got over time, whose advice was right."""
+"""What the recorded turns of one run say together: what a state's commands got over time, whose advice was right."""
 
-from typing import Any
-
-import duckdb
 import pandas as pd
 
-from workbench.errors import StoreError
+from workbench.store.ask import ask_turns
 from workbench.store.layout import RunPaths
-from workbench.store.parts import readable_files
-from workbench.store.reader import while_parts_move
-from workbench.store.schema import SCHEMA
 
-# Null, so not counted, where the run noted no oracle command or the reflection names none.
-_ERRS = "command <> oracle_command"
-_DISAGREES = "suggested_command <> command"
-_OVERVIEW = f"""
-    SELECT trajectory_id, any_value(phase) AS phase, any_value("update") AS "update", any_value(task) AS task,
-        any_value(stage) AS stage, any_value(success) AS success, any_value(turns) AS turns,
-        any_value(total_reward) AS total_reward, count(*) FILTER (WHERE {_DISAGREES}) AS disagreements,
-        min("index") FILTER (WHERE {_ERRS}) AS first_error
-    FROM turns GROUP BY trajectory_id ORDER BY max(place) DESC"""
 _WITH_TEXT = "SELECT DISTINCT trajectory_id FROM turns WHERE contains(lower(reflection), lower($text))"
 _HISTORY = """
     SELECT phase, "update", option AS command, avg(probability) AS probability, count(*) AS turns,
@@ -44,20 +29,6 @@ _WRONG_ADVICE = """
         success, probabilities[list_position(admissible_commands, oracle_command)] AS p_right, reflection
     FROM turns WHERE suggested_command <> oracle_command
     ORDER BY command = suggested_command DESC, p_right, trajectory_id, "index" LIMIT $limit"""
-
-
-def overview(paths: RunPaths) -> pd.DataFrame:
-    """One row per trajectory, the last written first.
-
-    Columns: trajectory_id, phase, update, task, stage, success, turns, total_reward, disagreements (turns whose reflection
-    names another command than the one chosen), first_error (the first turn whose command is not the oracle's; missing
-    where there is none, or no oracle was asked).
-
-    Raises:
-        StoreError: The parts cannot be read.
-    """
-    found = ask_turns(paths, _OVERVIEW)
-    return found.assign(first_error=found["first_error"].astype("Int64"))
 
 
 def trajectories_saying(paths: RunPaths, text: str) -> set[str]:
@@ -97,39 +68,6 @@ def wrong_advice(paths: RunPaths, limit: int = 500) -> pd.DataFrame:
         StoreError: The parts cannot be read.
     """
     return ask_turns(paths, _WRONG_ADVICE, limit=max(0, limit))
-
-
-def ask_turns(paths: RunPaths, query: str, **values: Any) -> pd.DataFrame:
-    """The answer to ``query`` over the table ``turns`` of one run: the columns of ``SCHEMA``, and ``place``, the order of writing.
-
-    Args:
-        paths: The run folder; without any part the table is empty.
-        query: SQL of our own; what comes from elsewhere is handed over in ``values``.
-        values: Its ``$name`` parameters.
-
-    Raises:
-        StoreError: The parts cannot be read.
-    """
-
-    def ask() -> pd.DataFrame:
-        files = readable_files(paths.trajectories)
-        with duckdb.connect(":memory:") as connection:
-            if files:
-                connection.execute("SET VARIABLE files = $files", {"files": files})
-                connection.execute("""
-                    CREATE VIEW turns AS SELECT *, {'file': filename, 'row': file_row_number} AS place
-                    FROM read_parquet(getvariable('files'), filename = true, file_row_number = true)""")
-            else:
-                connection.from_arrow(SCHEMA.empty_table()).create("no_turns")
-                connection.execute("CREATE VIEW turns AS SELECT *, 0 AS place FROM no_turns")
-            answer: pd.DataFrame = connection.sql(query, params=values).df()
-            return answer
-
-    try:
-        return while_parts_move(paths.folder, ask)
-    except duckdb.Error as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StoreError(f"{paths.folder}: trajectories cannot be read: {reason}; remove the damaged part") from None
 
 
 def settled_since(history: pd.DataFrame) -> int | None:
