@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -20,9 +20,10 @@ WIDTH = 1280
 """Pixels; every page has to fit."""
 NO_CHROMIUM = "found no Chromium; `scripts/install_chromium.sh` installs Debian's, or name yours in the environment variable CHROMIUM"
 _HEIGHT, _TALLEST = 900, 3000
-_STARTS_WITHIN_SECONDS = 240
-_PATIENCE_MILLISECONDS = 240_000  # far above what a free machine needs
-_FIGURES_STAND_AFTER_MILLISECONDS = 1200
+PATIENCE_MILLISECONDS = 120_000
+"""How long anything is waited for; far above what a busy machine needs, so that what never comes is told soon."""
+_FIGURES_STAND_AFTER_MILLISECONDS = 600
+_ENDS_WITHIN_SECONDS = 20
 _COLOURS = 256
 # Without its sandbox it starts as root and in containers, too; it opens nothing but the app.
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -52,17 +53,21 @@ def served_app(runs_dir: Path) -> Iterator[str]:
             yield address
         finally:
             app.terminate()
+            try:
+                app.wait(timeout=_ENDS_WITHIN_SECONDS)
+            except subprocess.TimeoutExpired:
+                app.kill()
 
 
 def _wait_for(address: str, app: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
+    deadline = time.monotonic() + PATIENCE_MILLISECONDS / 1000
     while time.monotonic() < deadline and app.poll() is None:
         try:
             urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
             return
         except OSError:
             time.sleep(0.2)
-    raise SystemExit(f"the app did not answer within {_STARTS_WITHIN_SECONDS} seconds; `streamlit run app.py` says why")
+    raise SystemExit(f"the app did not answer within {PATIENCE_MILLISECONDS // 1000} seconds; `streamlit run app.py` says why")
 
 
 def chromium_path() -> str | None:
@@ -83,17 +88,17 @@ def browser() -> Iterator["Browser"]:
     if executable is None:
         raise FileNotFoundError(NO_CHROMIUM)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=executable, args=_FLAGS, timeout=_PATIENCE_MILLISECONDS)
+        opened = playwright.chromium.launch(executable_path=executable, args=_FLAGS, timeout=PATIENCE_MILLISECONDS)
         try:
             yield opened
         finally:
             opened.close()
 
 
-def new_page(opened: "Browser", scheme: Scheme = "light") -> "Page":
-    """A window of its own, as wide as a small laptop's."""
-    context = opened.new_context(viewport={"width": WIDTH, "height": _HEIGHT}, color_scheme=scheme)
-    context.set_default_timeout(_PATIENCE_MILLISECONDS)
+def new_page(opened: "Browser") -> "Page":
+    """A window of its own, as wide as a small laptop's, in light colours."""
+    context = opened.new_context(viewport={"width": WIDTH, "height": _HEIGHT}, color_scheme="light", reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     return context.new_page()
 
 
@@ -105,15 +110,40 @@ def settle(page: "Page") -> None:
 
 def picture(page: "Page", file: Path, *, tallest: int = _TALLEST) -> None:
     """Write the whole page, down to ``tallest`` pixels, as a PNG of few colours; the window keeps its size."""
-    from PIL import Image  # comes with Streamlit
+    with _whole(page, tallest):
+        _shoot(page, file)
 
+
+def pictures(page: "Page", folder: Path, name: str, *, tallest: int = _TALLEST) -> list[Path]:
+    """Write ``<name>-light.png`` and ``<name>-dark.png`` of the whole page into ``folder``, as ``picture`` does, loading it once."""
+    written = []
+    with _whole(page, tallest):
+        for scheme in get_args(Scheme):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(_FIGURES_STAND_AFTER_MILLISECONDS)  # the app follows the system's change of colours by itself
+            settle(page)
+            written.append(folder / f"{name}-{scheme}.png")
+            _shoot(page, written[-1])
+        page.emulate_media(color_scheme="light")
+    return written
+
+
+@contextmanager
+def _whole(page: "Page", tallest: int) -> Iterator[None]:
+    """Make the window as tall as the page, for as long as the block lasts."""
     settle(page)
     height = int(page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight"))
     page.set_viewport_size({"width": WIDTH, "height": max(300, min(height, tallest))})
     page.wait_for_timeout(_FIGURES_STAND_AFTER_MILLISECONDS)
+    yield
+    page.set_viewport_size({"width": WIDTH, "height": _HEIGHT})
+
+
+def _shoot(page: "Page", file: Path) -> None:
+    from PIL import Image  # comes with Streamlit
+
     file.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=file)
     with Image.open(file) as shot:
         few = shot.convert("RGB").quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(file, optimize=True)
-    page.set_viewport_size({"width": WIDTH, "height": _HEIGHT})

@@ -1,15 +1,15 @@
-"""Pictures of the app's pages for the README: ``python scripts/screenshots.py --runs-dir runs --run RUN --out docs``.
+"""Pictures of the app's pages, light and dark, for the README: ``python -m scripts.screenshots --runs-dir runs --run RUN --out docs``.
 
 Starts the app on a free port of this machine and closes it afterwards. Needs Chromium: ``scripts/install_chromium.sh``.
 """
 
 import argparse
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.browser import Scheme, browser, new_page, picture, served_app, settle
+from scripts.browser import browser, new_page, pictures, served_app, settle
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -70,19 +70,21 @@ def load_players(page: "Page", say: str = "") -> None:
         page.get_by_text("of the probability.").wait_for()
 
 
-def take(address: str, wanted: Iterable[Shot], out: Path, *, scheme: Scheme) -> list[Path]:
-    """Write ``<name>-<scheme>.png`` for each of ``wanted`` into ``out``; ``address`` is where the app listens."""
-    written = []
-    with browser() as opened:
-        for shot in wanted:
-            page = new_page(opened, scheme)
-            page.goto(f"{address}/{shot.path}")
-            settle(page)
-            shot.prepare(page)
-            written.append(out / f"{shot.name}-{scheme}.png")
-            picture(page, written[-1])
-            page.context.close()
-    return written
+def take(page: "Page", address: str, wanted: Iterable[Shot], out: Path) -> Iterator[Shot]:
+    """Open each of ``wanted``, write ``<name>-light.png`` and ``<name>-dark.png`` into ``out``, and give it while its page is still open.
+
+    Args:
+        page: The window to do it in.
+        address: Where the app listens.
+        wanted: The pictures.
+        out: Their folder.
+    """
+    for shot in wanted:
+        page.goto(f"{address}/{shot.path}")
+        settle(page)
+        shot.prepare(page)
+        pictures(page, out, shot.name)
+        yield shot
 
 
 def main() -> None:
@@ -95,13 +97,12 @@ def main() -> None:
     parser.add_argument("--say", default="", help="what the reflection is changed to on the page What if")
     parser.add_argument("--pages", nargs="+", default=[], help="only the pictures of these names, e.g. run what-if")
     parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
-    parser.add_argument("--scheme", choices=("light", "dark"), default="light")
     settings = parser.parse_args()
     wanted = shots(settings.run, trajectory=settings.trajectory, turn=settings.turn, say=settings.say)
-    with served_app(settings.runs_dir) as address:
-        chosen = [shot for shot in wanted if not settings.pages or shot.name in settings.pages]
-        for file in take(address, chosen, settings.out, scheme=settings.scheme):
-            print(file)
+    chosen = [shot for shot in wanted if not settings.pages or shot.name in settings.pages]
+    with served_app(settings.runs_dir) as address, browser() as opened:
+        for shot in take(new_page(opened), address, chosen, settings.out):
+            print(settings.out / f"{shot.name}-*.png")
 
 
 if __name__ == "__main__":

@@ -5,27 +5,28 @@ Pictures of the way and of every page go to ``screenshots/``, or where the envir
 
 import os
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts.browser import NO_CHROMIUM, ROOT, WIDTH, Scheme, browser, chromium_path, new_page, picture, served_app, settle
-from scripts.screenshots import load_players, shots
+from scripts.browser import NO_CHROMIUM, PATIENCE_MILLISECONDS, ROOT, WIDTH, browser, chromium_path, new_page, picture, served_app, settle
+from scripts.screenshots import load_players, shots, take
 from workbench.store.files import read_json
 from workbench.store.layout import RunPaths, run_names
 from workbench.store.reader import Run
+from workbench.store.status import LIVE
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 OTHER_WORDS = "I see the passenger west, so drive west."
 EXAMPLE = "taxi-quickstart-example"
 PICTURES = Path(os.environ.get("SCREENSHOTS", ROOT / "screenshots"))
-_QUICK, _SLOW = 240_000, 900_000
-"""Milliseconds for what takes a moment and for what trains; far above what a free machine needs."""
+_LOOK_AGAIN_SECONDS = 0.02
 
 
 def _status(paths: RunPaths) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def test_a_newcomers_journey(opened, root, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with served_app(root) as address:
         page = new_page(opened)
-        expect.set_options(timeout=_QUICK)
+        expect.set_options(timeout=PATIENCE_MILLISECONDS)
         page.goto(address)
         _look_at_the_recorded_run(page)
         _step_by_key_and_follow_a_permalink(page)
@@ -65,8 +66,7 @@ def test_a_newcomers_journey(opened, root, monkeypatch):
         _edit_a_reflection(page, paths)
         child = _launch_from_its_players(page, address, root, name)
         assert _status(paths)["state"] == _status(RunPaths(root / child))["state"] == "finished"
-        for scheme in get_args(Scheme):
-            _see_every_page(opened, address, name, scheme)
+        _see_every_page(page, address, name)
 
 
 def _look_at_the_recorded_run(page: Page) -> None:
@@ -120,22 +120,42 @@ def _start(page: Page, root: Path) -> str:
 
 def _watch_stop_and_resume(page: Page, paths: RunPaths) -> None:
     """Nothing is clicked while the page has to move by itself."""
-    expect(page.get_by_text("✓ generate")).to_be_visible(timeout=_SLOW)
+    # It stands still meanwhile: otherwise so small a run would have ended before a busy browser has pressed Stop.
+    process = psutil.Process(_followed(paths, until={"phase": "sft-policy"})["pid"])
+    process.suspend()
+    expect(page.get_by_text("✓ generate")).to_be_visible()
+    expect(page.get_by_text("▸ sft-policy")).to_be_visible()
     picture(page, PICTURES / "journey-3-training.png")
-    started = _status(paths)["pid"]
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(page.get_by_text("■ stopped")).to_be_visible(timeout=_SLOW)
+    expect(page.get_by_text("stop asked for")).to_be_visible()
+    process.resume()
+    _followed(paths, until={"state": "stopped"})
+    expect(page.get_by_text("■ stopped", exact=True)).to_be_visible()
     with suppress(psutil.NoSuchProcess):  # gone already, or on its way out
-        psutil.Process(started).wait(timeout=60)
+        process.wait(timeout=60)
     done = len(Run(paths).metrics())
     picture(page, PICTURES / "journey-4-stopped.png")
     page.get_by_role("button", name="Resume", exact=True).click()
-    expect(page.get_by_text("✓ finished", exact=True)).to_be_visible(timeout=_SLOW)
+    expect(page.get_by_text("■ stopped", exact=True)).to_have_count(0)
+    _followed(paths, until={"state": "finished"})
+    expect(page.get_by_text("✓ finished", exact=True)).to_be_visible()
     expect(page.get_by_text("6 / 6", exact=True)).to_be_visible()
     rows = Run(paths).metrics()
     assert len(rows) > done
     assert not rows.duplicated(["phase", "update"]).any()
     picture(page, PICTURES / "journey-5-finished.png")
+
+
+def _followed(paths: RunPaths, *, until: dict[str, str]) -> dict[str, Any]:
+    """The run's status once it says ``until``. A run that ends otherwise, or says nothing new for long, fails the test."""
+    seen, since = {}, time.monotonic()
+    while not until.items() <= (status := _status(paths)).items():
+        if status != seen:
+            seen, since = status, time.monotonic()
+        waited = time.monotonic() - since
+        assert status.get("state") in LIVE and waited < PATIENCE_MILLISECONDS / 1000, f"{until} never came; {waited:.0f} s ago: {status}"
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    return status
 
 
 def _bars(page: Page) -> dict[str, list[float]]:
@@ -167,27 +187,22 @@ def _launch_from_its_players(page: Page, address: str, root: Path, parent: str) 
     page.goto(f"{address}/launch?preset=taxi-smoke&parent={parent}")
     page.get_by_role("button", name="Check", exact=True).click()
     start = page.get_by_role("button", name="Start", exact=True)
-    expect(start).to_be_enabled(timeout=_SLOW)
+    expect(start).to_be_enabled()
     picture(page, PICTURES / "journey-7-launch.png")
     start.click()
     expect(page).to_have_url(re.compile(r"/run\?run=taxi-smoke-[\w-]+$"))
-    expect(page.get_by_text("✓ finished", exact=True)).to_be_visible(timeout=_SLOW)
     (child,) = set(run_names(root)) - {parent}
+    _followed(RunPaths(root / child), until={"state": "finished"})
+    expect(page.get_by_text("✓ finished", exact=True)).to_be_visible()
     assert page.url.endswith(child)
     return child
 
 
-def _see_every_page(opened, address: str, run: str, scheme: Scheme) -> None:
+def _see_every_page(page: Page, address: str, run: str) -> None:
     """No traceback, nothing wider than the window, no error in the browser."""
-    page = new_page(opened, scheme)
     raised: list[str] = []
     page.on("pageerror", lambda error: raised.append(error.message))
-    for shot in shots(run, say=OTHER_WORDS):
-        page.goto(f"{address}/{shot.path}")
-        settle(page)
-        shot.prepare(page)
-        picture(page, PICTURES / f"{shot.name}-{scheme}.png")
+    for shot in take(page, address, shots(run, say=OTHER_WORDS), PICTURES):
         assert page.get_by_test_id("stException").count() == 0, shot.name
         assert page.evaluate("document.documentElement.scrollWidth") == WIDTH, shot.name
     assert raised == []
-    page.context.close()
