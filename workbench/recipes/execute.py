@@ -15,7 +15,7 @@ from workbench.errors import ConfigError, RunBusyError, RunStopped, StoreError, 
 from workbench.jobs.lease import DeviceLease
 from workbench.jobs.waiting import is_first
 from workbench.models.loading import POLICY, REFLECTION, resolve_device
-from workbench.recipes import reflect_rl
+from workbench.recipes import reflect_rl, rlmec, rlmec_parent
 from workbench.recipes.preflight import preflight
 from workbench.recipes.session import Session, open_session
 from workbench.store.files import disk_full, is_disk_full, now, read_json
@@ -25,6 +25,7 @@ from workbench.trainers import checkpoint
 
 log = logging.getLogger("workbench")
 _AFTER_A_PARENT = ("rl", "evaluate")
+_RECIPES = {"reflect-rl": reflect_rl.run, "rlmec": rlmec.run}
 
 
 def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None = None, phases_were_named: bool = False) -> RunPaths:
@@ -39,7 +40,9 @@ def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None 
     Raises:
         WorkbenchError: The configuration cannot work here, a phase cannot follow a parent, or the parent has nothing to give.
     """
-    if parent is not None:
+    if parent is not None and config.recipe == "rlmec":
+        config = rlmec_parent.child_phases(config, phases_were_named=phases_were_named)
+    elif parent is not None:
         done = [phase for phase in config.phases if phase not in _AFTER_A_PARENT]
         if done and phases_were_named:
             raise ConfigError(
@@ -68,6 +71,9 @@ def _needs_players(config: RunConfig) -> None:
 
 
 def _adopt(parent: RunPaths, child: RunPaths) -> None:
+    if load_config(child.config).recipe == "rlmec":
+        rlmec_parent.adopt(parent, child)
+        return
     source = Session(parent, load_config(parent.config), RunWriter(parent), show_progress=False)
     if parent.data.is_dir():
         shutil.copytree(parent.data, child.data, dirs_exist_ok=True)
@@ -88,7 +94,9 @@ def _adopt(parent: RunPaths, child: RunPaths) -> None:
 def _adopt_what_is_missing(paths: RunPaths) -> None:
     """Give a run its parent's data and players, if it needs them and was made by a page, which cannot read weights."""
     parent = (read_json(paths.meta) or {}).get("parent")
-    begins_later = not set(load_config(paths.config).phases) - set(_AFTER_A_PARENT)
+    config = load_config(paths.config)
+    later = rlmec_parent.MAY_FOLLOW if config.recipe == "rlmec" else _AFTER_A_PARENT
+    begins_later = not set(config.phases) - set(later)
     if isinstance(parent, str) and begins_later and checkpoint.latest(paths.checkpoints / START) is None:
         _adopt(find_run(paths.folder.parent, parent, allow_paths=False), paths)
 
@@ -134,7 +142,7 @@ def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: 
             _adopt_what_is_missing(paths)
             # Two processes with all threads each slow one another many times over: who comes second takes one.
             session = open_session(paths, writer, threads=None if alone else 1, show_progress=show_progress)
-            result = reflect_rl.run(session)
+            result = _RECIPES[session.config.recipe](session)
             writer.compact()
             writer.status("finished")
             log.info("finished %s", json.dumps(result))

@@ -14,11 +14,12 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from workbench.config import PHASES, Phase, RunConfig, load_config
+from workbench.config import PHASES_OF, Phase, RunConfig, load_config
 from workbench.data.splits import Splits, split_tasks
 from workbench.envs.catalog import make_env
 from workbench.envs.text_env import TextEnv
-from workbench.models.loading import POLICY, REFLECTION, Players, build_players, load_player
+from workbench.models.language_model import LanguageModel
+from workbench.models.loading import POLICY, REFLECTION, Players, build_models, build_players, load_player, model_of
 from workbench.store.layout import START, TOKENIZER, RunPaths
 from workbench.store.writer import RunWriter
 from workbench.trainers import checkpoint
@@ -33,19 +34,22 @@ class Session:
         config: Its configuration.
         writer: Writes metrics, events and trajectories.
         show_progress: Draw progress bars on standard error.
+        is_owner: True for the process that carries the run out; others only look.
     """
 
     paths: RunPaths
     config: RunConfig
     writer: RunWriter
     show_progress: bool
+    is_owner: bool = False
     make_env: Callable[[], TextEnv] = field(init=False)
     tasks: dict[str, Splits] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the environment and its splits."""
+        """Find the environment and its splits; worked solutions have problems of their own."""
         self.make_env = partial(make_env, self.config.env.name, **self.config.env.options)
-        self.tasks = split_tasks(self.make_env(), self.config.data, seed=self.config.seed)
+        plays = self.config.recipe == "reflect-rl"
+        self.tasks = split_tasks(self.make_env(), self.config.data, seed=self.config.seed) if plays else {}
 
     def checkpoints(self, phase: str) -> Path:
         """``checkpoints/<phase>`` of this run."""
@@ -62,11 +66,11 @@ class Session:
 
     def rewind(self) -> None:
         """Forget whatever was written after the newest checkpoint of all phases; it will be done again."""
-        position: dict[str, int] | None = None
-        for phase in PHASES:
-            found = self.newest(phase)
-            position = found[1]["store"] if found else position
-        self.writer.rewind(position or {"metrics": 0, "evaluations": 0, "events": 0, "part": 0})
+        found = (self.newest(phase) for phase in PHASES_OF[self.config.recipe])
+        positions = [state["store"] for _, state in filter(None, found)]
+        # What is written only grows, so the furthest is the newest; phases that are repeated need not be in order.
+        furthest = max(positions, key=lambda position: sorted(position.items()), default=None)
+        self.writer.rewind(furthest or {"metrics": 0, "evaluations": 0, "events": 0, "part": 0})
 
     def is_done(self, phase: Phase) -> bool:
         """True when the phase's last checkpoint stands at its end."""
@@ -103,10 +107,23 @@ class Session:
                 load_player(player, source, role)
         return players
 
+    def models(self, *roles: str) -> dict[str, LanguageModel]:
+        """Language models by role (``policy``, ``reward``) with the newest weights that this run has for each."""
+        models = build_models(self.config, {role: model_of(self.config, role) for role in roles}, self.tiny_tokenizer())
+        for role, model in models.items():
+            source = self.weights(role)
+            if source is not None:
+                load_player(model, source, role)
+        return models
+
+    def model(self, role: str) -> LanguageModel:
+        """One of :meth:`models`."""
+        return self.models(role)[role]
+
     def weights(self, role: str) -> Path | None:
         """The newest checkpoint that holds a player's weights, or None."""
         newest: Path | None = None
-        for phase in (START, *PHASES):
+        for phase in (START, *PHASES_OF[self.config.recipe]):
             found = checkpoint.latest(self.checkpoints(phase))
             if found and (found / role).is_dir():
                 newest = found
@@ -140,7 +157,7 @@ def open_session(
     config = config or load_config(paths.config)
     torch.set_num_threads(config.device.num_threads or threads or os.cpu_count() or 1)
     quiet_libraries()
-    return Session(paths, config, writer or RunWriter(paths), show_progress)
+    return Session(paths, config, writer or RunWriter(paths), show_progress, is_owner=writer is not None)
 
 
 def quiet_libraries() -> None:
