@@ -13,10 +13,13 @@ from workbench.errors import EnvError, WorkbenchError, nearest
 
 # Imported when asked for, so that naming one world does not load the others.
 _SHIPPED = {
+    "arithmetic": "workbench.envs.arithmetic.world:Arithmetic",
     "explore": "workbench.envs.explore.world:AutoExplore",
     "frozen-lake": "workbench.envs.frozen_lake:FrozenLake",
     "household": "workbench.envs.household.world:Household",
+    "knowledge": "workbench.envs.arithmetic.world:KnowledgeQuiz",
     "taxi": "workbench.envs.taxi:DangerousTaxi",
+    "word-problems": "workbench.envs.arithmetic.world:WordProblems",
 }
 
 

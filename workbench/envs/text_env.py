@@ -45,6 +45,8 @@ class TextEnv(gymnasium.Env[str, str]):
     name: ClassVar[str] = "text"
     stages: ClassVar[tuple[str, ...]] = ("full",)
     """Easiest first; the last is the whole task."""
+    free_text: ClassVar[bool] = False
+    """True where a command is any text; `admissible_commands` is then empty and left out of `info`."""
 
     def __init__(self, *, horizon: int = 20, render_mode: str | None = None) -> None:
         """``horizon`` is the number of turns after which a trajectory is truncated.
@@ -171,7 +173,7 @@ class TextEnv(gymnasium.Env[str, str]):
         if self._over:
             raise EnvError(f"{self.name}: the trajectory is over; call reset() before the next step()")
         known = self.admissible_commands()
-        if action not in known:
+        if not (self.free_text and isinstance(action, str)) and action not in known:
             raise EnvError(f"{self.name}: {action!r} is not admissible here; {nearest(str(action), known)}")
         outcome = self._act(action)
         self.turns_taken += 1
@@ -186,7 +188,7 @@ class TextEnv(gymnasium.Env[str, str]):
 
     def _info(self) -> Info:
         return {
-            "admissible_commands": self.admissible_commands(),
+            **({} if self.free_text else {"admissible_commands": self.admissible_commands()}),
             "success": self.success,
             "state_key": self.state_key(),
             "task": self.task,
