@@ -100,7 +100,7 @@ def _turn(trajectory: Trajectory, index: int) -> tuple[str, int]:
         y += _LINE
     cells = _map(turn)
     if cells is not None:
-        parts += [_placed(grid_svg(cells, _trail(trajectory.turns[: index + 1])), 12, y), _placed(bars_svg(turn), 210, y + 20)]
+        parts += [_placed(grid_svg(cells, _trail(trajectory.turns[: index + 1])), 12, y), _placed(bars_svg(turn), 150, y + 20)]
         return "".join(parts), y + max(186, 20 * len(turn.admissible_commands) + 36)
     lines = [part for line in turn.observation.split("\n") for part in textwrap.wrap(line, _WORDS, drop_whitespace=False) or [""]]
     for line in lines[:_MOST_LINES]:
