@@ -2,8 +2,8 @@
 
     python scripts/make_example.py RUN [--runs-dir D]
 
-Keeps configuration, metrics, evaluations, events and log as they are, and a sample of the trajectories; leaves out the
-checkpoints and everything that names the machine.
+Keeps configuration, metrics, evaluations, events, log and the tokenizer as they are, and a sample of the trajectories; leaves
+out weights and everything that names the machine.
 """
 
 import argparse
@@ -11,8 +11,10 @@ import json
 import shutil
 from pathlib import Path
 
+from workbench.data.sets import CARD_FILE
 from workbench.store.layout import RunPaths, find_run, run_root
 from workbench.store.reader import Run
+from workbench.store.tokens import tokenizer_file
 from workbench.store.writer import RunWriter
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "runs" / "taxi-quickstart-example"
@@ -25,15 +27,20 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--runs-dir")
     arguments = parser.parse_args()
-    source = find_run(run_root(arguments.runs_dir), arguments.run)
-    target = RunPaths(EXAMPLE)
+    count = make_example(find_run(run_root(arguments.runs_dir), arguments.run), RunPaths(EXAMPLE))
+    print(f"{count} trajectories in {EXAMPLE}")
+
+
+def make_example(source: RunPaths, target: RunPaths) -> int:
+    """Write the example of ``source`` to ``target``, replacing what is there; gives the number of trajectories."""
     shutil.rmtree(target.folder, ignore_errors=True)
     target.folder.mkdir(parents=True)
     for name in ("config", "metrics", "evaluations", "events"):
         shutil.copyfile(getattr(source, name), getattr(target, name))
     _copy_facts(source, target)
     target.data.mkdir()
-    shutil.copyfile(source.data / "card.json", target.data / "card.json")
+    shutil.copyfile(source.data / CARD_FILE, target.data / CARD_FILE)
+    _copy_tokenizer(source, target)
     run = Run(source)
     frame = run.trajectories()
     updates = frame["update"] % UPDATE_STEP == 0
@@ -45,7 +52,16 @@ def main() -> None:
     writer = RunWriter(target)
     writer.trajectories([run.trajectory(name) for name in names])
     writer.flush()
-    print(f"{len(names)} trajectories in {target.folder}")
+    return len(names)
+
+
+def _copy_tokenizer(source: RunPaths, target: RunPaths) -> None:
+    """Pages read the tokens of a turn with it; it is small, and without its checkpoint's manifest nothing is resumed from there."""
+    found = tokenizer_file(source, "tiny")
+    if found is not None:
+        copy = target.folder / found.relative_to(source.folder)
+        copy.parent.mkdir(parents=True)
+        shutil.copyfile(found, copy)
 
 
 def _copy_facts(source: RunPaths, target: RunPaths) -> None:
