@@ -22,26 +22,19 @@ from workbench.recipes.what_if import open_players
 from workbench.rollout.what_if import moved_share, said
 from workbench.store.branches import list_branches, read_branch
 from workbench.store.checkpoints import list_checkpoints, named_checkpoint
-from workbench.store.layout import RunPaths
 from workbench.store.reader import Run
 
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    return run_config(tmp_path_factory.mktemp("trained"), short_config("record.trajectories_every=1"))
+pytestmark = pytest.mark.usefixtures("run")
 
 
 @pytest.fixture(scope="module")
-def players(trained):
-    return open_players(trained, list_checkpoints(trained, role="policy")[-1])
+def recorded(tmp_path_factory):
+    return run_config(tmp_path_factory.mktemp("recorded"), short_config("record.trajectories_every=1"))
 
 
-@pytest.fixture(autouse=True)
-def run(trained, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "none")
-    cache.forget_summaries()
-    return RunPaths(Path(shutil.copytree(trained.folder, tmp_path / trained.run_id)))
+@pytest.fixture(scope="module")
+def players(recorded):
+    return open_players(recorded, list_checkpoints(recorded, role="policy")[-1])
 
 
 def _evaluated(run):
@@ -164,13 +157,13 @@ def test_a_fresh_start_has_an_address(run):
     assert parameter(test, "task") == "start-2"
 
 
-def test_without_weights_without_runs_and_in_broken_folders_the_page_says_what_to_do(tmp_path, monkeypatch):
-    for folder in tmp_path.iterdir():
+def test_without_weights_without_runs_and_in_broken_folders_the_page_says_what_to_do(root, monkeypatch):
+    for folder in root.iterdir():
         shutil.rmtree(folder)
     cache.forget_summaries()
     assert "No run yet" in words(shown("what_if"))
     for state in ("running", "finished"):
-        paths = make_run(tmp_path, updates=1, state=state)
+        paths = make_run(root, updates=1, state=state)
         assert "no checkpoint of its policy" in words(shown("what_if", run=paths.run_id))
     (paths.folder / "meta.json").write_text("{")
     assert "This run cannot be shown" in words(shown("what_if", run=paths.run_id))
