@@ -82,7 +82,7 @@ class DeviceConfig(Section):
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="bfloat16 on CUDA and float32 on CPU when auto")
-    num_threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0 takes all cores, or one when another run is live")
+    num_threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0 takes all (or OMP_NUM_THREADS), or one when another run is live")
 
 
 class RecordConfig(Section):

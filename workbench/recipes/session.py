@@ -137,6 +137,12 @@ class Session:
             yield bar
 
 
+def open_threads() -> int:
+    """CPU threads where nothing names a number: as many as OMP_NUM_THREADS allows, which PyTorch itself heeds, else all cores."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return int(allowed) if allowed.isascii() and allowed.isdecimal() and int(allowed) else os.cpu_count() or 1
+
+
 def open_session(
     paths: RunPaths,
     writer: RunWriter | None = None,
@@ -151,11 +157,11 @@ def open_session(
         paths: The run folder. Whoever writes holds its lock.
         writer: Writes the run; a new one when None.
         config: Other settings than the run's own, for who only looks.
-        threads: CPU threads where the configuration leaves them open; all cores when None.
+        threads: CPU threads where the configuration leaves them open; ``open_threads()`` when None.
         show_progress: Draw progress bars.
     """
     config = config or load_config(paths.config)
-    torch.set_num_threads(config.device.num_threads or threads or os.cpu_count() or 1)
+    torch.set_num_threads(config.device.num_threads or threads or open_threads())
     quiet_libraries()
     return Session(paths, config, writer or RunWriter(paths), show_progress, is_owner=writer is not None)
 
