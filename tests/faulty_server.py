@@ -25,10 +25,10 @@ def teach(messages: Sequence[Mapping[str, str]]) -> str:
 
 
 class FaultyServer:
-    """Serves ``/v1/chat/completions``; every request seen is counted by its content.
+    """Serves ``/v1/chat/completions`` and ``/v1/completions``; every request seen is counted by its content.
 
     Args:
-        answer: What the model says to a conversation.
+        answer: What the model says to a conversation; a bare prompt is one of a single message.
         fault_rate: Share of requests that meet a fault, drawn by ``seed`` from the order of arrival.
         faults: Which faults, each as likely.
         delay: Seconds that every answer takes.
@@ -98,7 +98,7 @@ class FaultyServer:
             else:
                 data = self._completion(body)
                 with self.lock:
-                    self.answered[json.dumps(body["messages"])] += 1
+                    self.answered[json.dumps(_conversation(body))] += 1
                 _send(request, 200, data)
         except (BrokenPipeError, ConnectionResetError):  # the client was killed
             request.close_connection = True
@@ -107,7 +107,9 @@ class FaultyServer:
                 self.under_way -= 1
 
     def _completion(self, body: Mapping[str, Any]) -> bytes:
-        choice = {"index": 0, "message": {"role": "assistant", "content": self.answer(body["messages"])}, "finish_reason": "stop"}
+        said = self.answer(_conversation(body))
+        kind = {"text": said} if "prompt" in body else {"message": {"role": "assistant", "content": said}}
+        choice = {"index": 0, **kind, "finish_reason": "stop"}
         value: dict[str, Any] = {"id": "x", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
         if self.usage:
             value["usage"] = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
@@ -136,6 +138,10 @@ class FaultyServer:
             request.wfile.flush()
             request.connection.shutdown(socket.SHUT_RDWR)
             request.close_connection = True
+
+
+def _conversation(body: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    return body["messages"] if "messages" in body else [{"role": "user", "content": body["prompt"]}]
 
 
 def _send(request: BaseHTTPRequestHandler, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:

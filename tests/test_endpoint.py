@@ -8,6 +8,7 @@ from tests.faulty_server import FAULTS, FaultyServer, serving
 from workbench.config import EndpointConfig, RunConfig, apply_overrides
 from workbench.errors import ConfigError, EndpointError
 from workbench.models import endpoint as client
+from workbench.models.completion import seconds as parsed
 from workbench.models.endpoint import Completion, Endpoint, Passing
 from workbench.models.spending import Spending, estimated_tokens
 
@@ -96,7 +97,7 @@ def test_an_exhausted_rate_limit_is_waited_for():
 
 @pytest.mark.parametrize(("text", "seconds"), [("1.5", 1.5), ("20ms", 0.02), ("6m30s", 390), ("1h", 3600), ("soon", None), ("", None)])
 def test_times_in_headers(text, seconds):
-    assert client._seconds(text) == seconds
+    assert parsed(text) == seconds
 
 
 def test_pauses_grow_and_have_jitter():

@@ -6,9 +6,9 @@ known ones. Names follow TRL and transformers where they have one.
 """
 
 from workbench.config.base import Count, Rate, Section, Share
-from workbench.config.data import Behaviour, DataConfig, EndpointConfig, TeacherConfig
+from workbench.config.data import Behaviour, DataConfig, EndpointConfig, ServerConfig, TeacherConfig
 from workbench.config.loading import apply_overrides, dump_config, load_config, load_preset, preset_names, section_keys, validated
-from workbench.config.players import EnvConfig, LoraSettings, PolicyConfig, ReflectionConfig, TinyConfig
+from workbench.config.players import EnvConfig, LoraSettings, PolicyConfig, ReflectionConfig, ReflectionServer, TinyConfig
 from workbench.config.rlmec import (
     ObjectiveSettings,
     PolicySettings,
@@ -51,6 +51,7 @@ __all__ = [
     "Recipe",
     "RecordConfig",
     "ReflectionConfig",
+    "ReflectionServer",
     "ReplaySettings",
     "RewardModelSettings",
     "RlmecConfig",
@@ -58,6 +59,7 @@ __all__ = [
     "SFTSettings",
     "SamplingSettings",
     "Section",
+    "ServerConfig",
     "Share",
     "TeacherConfig",
     "TinyConfig",

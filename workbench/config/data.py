@@ -16,8 +16,8 @@ class Behaviour(Section):
     safe: bool = Field(True, description="Random commands are drawn among those that do not end the trajectory in failure")
 
 
-class EndpointConfig(Section):
-    """An outside chat model behind an OpenAI-compatible address; its key stays in the environment."""
+class ServerConfig(Section):
+    """Where an OpenAI-compatible server is and how patiently it is asked; its key stays in the environment."""
 
     base_url: str = Field("http://127.0.0.1:8000/v1", description="Address of the API, up to /v1: OpenAI, vLLM, LM Studio, Ollama, …")
     model: str = Field("", description="Name of the model as the endpoint knows it")
@@ -26,8 +26,6 @@ class EndpointConfig(Section):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="NAME of the variable that holds the key; may be unset for local servers",
     )
-    temperature: float | None = Field(0.7, ge=0, le=2, description="Sampling temperature; the endpoint's own when empty")
-    max_tokens: Count = Field(256, description="Longest answer, tokens; models that think first need more")
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens", description="What the endpoint calls that limit; OpenAI's reasoning models know max_completion_tokens only"
     )
@@ -35,10 +33,6 @@ class EndpointConfig(Section):
     timeout_seconds: float = Field(60.0, gt=0, le=3600, description="Longest wait for one answer, from request to last byte")
     max_retries: int = Field(6, ge=0, le=100, description="Further tries of a request that failed for a passing reason")
     max_backoff_seconds: float = Field(30.0, gt=0, le=3600, description="Longest pause before a try, also when the endpoint asks for more")
-    budget_tokens: Count | None = Field(None, description="Stop before more tokens than this are spent; no limit when empty")
-    budget_money: float | None = Field(None, gt=0, description="Stop before more money than this is spent; needs prices")
-    price_input: float = Field(0.0, ge=0, description="Money per million prompt tokens")
-    price_output: float = Field(0.0, ge=0, description="Money per million answer tokens")
 
     @field_validator("base_url")
     @classmethod
@@ -54,6 +48,17 @@ class EndpointConfig(Section):
         if not valid:
             raise ValueError("must be an http:// or https:// address")
         return value.rstrip("/")
+
+
+class EndpointConfig(ServerConfig):
+    """An outside chat model: how it answers, and what that may cost."""
+
+    temperature: float | None = Field(0.7, ge=0, le=2, description="Sampling temperature; the endpoint's own when empty")
+    max_tokens: Count = Field(256, description="Longest answer, tokens; models that think first need more")
+    budget_tokens: Count | None = Field(None, description="Stop before more tokens than this are spent; no limit when empty")
+    budget_money: float | None = Field(None, gt=0, description="Stop before more money than this is spent; needs prices")
+    price_input: float = Field(0.0, ge=0, description="Money per million prompt tokens")
+    price_output: float = Field(0.0, ge=0, description="Money per million answer tokens")
 
     @model_validator(mode="after")
     def _money_has_prices(self) -> "EndpointConfig":

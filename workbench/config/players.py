@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from workbench.config.base import Section
+from workbench.config.data import ServerConfig
 
 
 class EnvConfig(Section):
@@ -34,10 +35,10 @@ class TinyConfig(Section):
         description="The policy's warm-up begins with the weights of the warmed-up reflection player, which has learned to copy names",
     )
     vocab_size: int = Field(768, ge=300, le=65536, description="Size of the tokenizer trained on the environment's own text")
-    pieces: Literal["words", "bare-words", "names", "phrases"] = Field(
+    pieces: Literal["words", "bare-words", "names", "digits", "phrases"] = Field(
         "words",
         description="Longest thing that may be one token: a word with its punctuation, a word alone, "
-        "a word with a number behind it, all between two marks",
+        "a word with a number behind it, a single digit, all between two marks",
     )
 
     @model_validator(mode="after")
@@ -75,13 +76,42 @@ class PolicyConfig(Section):
         return self
 
 
+class ReflectionServer(ServerConfig):
+    """The server that a reflection player of kind ``endpoint`` is asked at."""
+
+    interface: Literal["completions", "chat"] = Field(
+        "completions",
+        description="completions: the bare prompt that a reflection player is warmed up with, as `workbench serve RUN` serves it; "
+        "chat: an instruction for a chat model that was never warmed up",
+    )
+    concurrency: int = Field(16, ge=1, le=256, description="Requests under way at once; the server batches them")
+    max_retries: int = Field(20, ge=0, le=100, description="Further tries of a request, so that roll-outs outlive a restart of the server")
+    on_change: Literal["refuse", "warn"] = Field(
+        "refuse", description="Where another model answers than at the start: end the run, or note it and go on with the new one"
+    )
+    check_seconds: float = Field(
+        600.0, gt=0, description="Ask the probe again when this much time has passed; a broken connection does, too"
+    )
+
+
 class ReflectionConfig(Section):
     """The reflection player."""
 
-    kind: Literal["model", "oracle", "shuffled", "none"] = Field(
-        "model", description="Language model; the environment's oracle in words (upper bound); reflections of other states (control); none"
+    kind: Literal["model", "endpoint", "oracle", "shuffled", "none"] = Field(
+        "model",
+        description="Language model; one behind a server; the environment's oracle in words (upper bound); "
+        "reflections of other states (control); none",
     )
     model: str | None = Field(None, description="Base model; the policy's when empty, which then shares its weights under another adapter")
     decoding: Literal["greedy", "sample"] = Field("greedy", description="A greedy frozen player computes each prompt once")
     temperature: float = Field(1.0, gt=0, le=10, description="For decoding=sample")
     max_new_tokens: int = Field(40, ge=1, le=1024, description="Longest reflection; it normally stops at its end-of-text")
+    endpoint: ReflectionServer = ReflectionServer()
+
+    @model_validator(mode="after")
+    def _endpoint_can_be_asked(self) -> "ReflectionConfig":
+        if self.kind == "endpoint" and not self.endpoint.model:
+            raise ValueError("kind=endpoint needs reflection.endpoint.model, the model's name at the server")
+        if self.kind == "endpoint" and self.decoding == "sample" and self.temperature > 2:
+            raise ValueError(f"kind=endpoint takes temperatures up to 2, found reflection.temperature={self.temperature:g}")
+        return self

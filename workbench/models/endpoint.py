@@ -5,13 +5,12 @@ says that it is asked too often, counts what is spent, and never lets an answer 
 imports torch. The key is read from the environment when a request is made and appears in no message.
 """
 
-import json
 import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx2
 import openai
@@ -19,27 +18,15 @@ import tenacity
 
 from workbench.config import EndpointConfig
 from workbench.errors import EndpointError
+from workbench.models.completion import Completion, Message, Served, seconds, told
 from workbench.models.spending import Spending, estimated_tokens
 from workbench.seeding import generator
 
-Message = Mapping[str, str]
+__all__ = ["Cancelled", "Completion", "Endpoint", "Message", "Passing"]
+
 MAX_ANSWER_BYTES = 4_000_000
 FIRST_BACKOFF_SECONDS = 0.5
 _PASSING = (408, 409, 425, 429)
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-class Completion(NamedTuple):
-    """One answer and what it took."""
-
-    text: str
-    """Empty when the model refused, or spent all its tokens on thinking."""
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    estimated: bool
-    """True when the endpoint reported no usage and the tokens are a guess from the text's length."""
-    tries: int
 
 
 class Passing(EndpointError):
@@ -83,10 +70,18 @@ class Endpoint:
         config: Address, model, limits and prices.
         spending: What was spent already and what may be; a fresh account of the configuration's budget when None.
         seed: Of the jitter between tries; nothing that is asked depends on it.
+        bare: Send the last message's text as a prompt without a chat template, to ``/completions``.
     """
 
-    def __init__(self, config: EndpointConfig, *, spending: Spending | None = None, seed: int = 0) -> None:
+    def __init__(self, config: EndpointConfig, *, spending: Spending | None = None, seed: int = 0, bare: bool = False) -> None:
         self.config = config
+        self.bare = bare
+        self.served: Served | None = None
+        """What the server said of itself with its last answer."""
+        self.faults = 0
+        """Passing faults met so far: the server may have been another one after each."""
+        self.is_failing = False
+        """True from a fault until something is answered."""
         self.spending = spending or Spending(config)
         self._seed = seed
         self._closed = threading.Event()
@@ -135,12 +130,8 @@ class Endpoint:
         self._closed.set()
 
     def _try(self, messages: Sequence[Message], tries: int) -> Completion:
-        limit: dict[str, Any] = {self.config.max_tokens_field: self.config.max_tokens}
-        if self.config.temperature is not None:
-            limit["temperature"] = self.config.temperature
-        sent: Any = [dict(message) for message in messages]
         try:
-            response = self._client.chat.completions.with_raw_response.create(model=self.config.model, messages=sent, **limit)
+            response = self._send(messages)
         except openai.APITimeoutError:
             raise Passing(f"no answer within {self.config.timeout_seconds:g} seconds") from None
         except openai.APIConnectionError as error:
@@ -149,13 +140,27 @@ class Endpoint:
             raise self._refusal(error) from None
         self._heed(response.headers)
         body = response.content
-        found = _completion(body, messages, tries)
+        found = told(body, messages, tries)
         if found is None:
             # It may have been charged for all the same.
             self.spending.add(estimated_tokens(messages), len(body) // 4, estimated=True)
             raise Passing(f"the answer is no chat completion: {self._told(body[:80].decode(errors='replace'))!r}")
-        self.spending.add(found.prompt_tokens, found.completion_tokens, estimated=found.estimated)
-        return found
+        answer, self.served = found
+        self.is_failing = False
+        self.spending.add(answer.prompt_tokens, answer.completion_tokens, estimated=answer.estimated)
+        return answer
+
+    def _send(self, messages: Sequence[Message]) -> Any:
+        how: dict[str, Any] = {"model": self.config.model}
+        if self.config.temperature is not None:
+            how["temperature"] = self.config.temperature
+        if self.bare:
+            return self._client.completions.with_raw_response.create(
+                prompt=messages[-1]["content"], max_tokens=self.config.max_tokens, **how
+            )
+        how[self.config.max_tokens_field] = self.config.max_tokens
+        sent: Any = [dict(message) for message in messages]
+        return self._client.chat.completions.with_raw_response.create(messages=sent, **how)
 
     def _refusal(self, error: openai.APIStatusError) -> EndpointError:
         code, said = error.status_code, self._told(error.message)
@@ -175,10 +180,10 @@ class Endpoint:
 
     def _heed(self, headers: Mapping[str, str], *, refused: bool = False) -> float | None:
         """Let every thread pause when the endpoint says so; gives the pause in seconds."""
-        pause = _seconds(headers.get("retry-after-ms", ""), unit=0.001) or _seconds(headers.get("retry-after", ""))
+        pause = seconds(headers.get("retry-after-ms", ""), unit=0.001) or seconds(headers.get("retry-after", ""))
         for what in ("requests", "tokens"):
             if headers.get(f"x-ratelimit-remaining-{what}") == "0":
-                pause = max(pause or 0.0, _seconds(headers.get(f"x-ratelimit-reset-{what}", "")) or 0.0)
+                pause = max(pause or 0.0, seconds(headers.get(f"x-ratelimit-reset-{what}", "")) or 0.0)
         if not pause or (not refused and "retry-after" in headers):
             return None
         pause = min(pause, self.config.max_backoff_seconds)
@@ -187,6 +192,9 @@ class Endpoint:
         return pause
 
     def _pause(self, state: tenacity.RetryCallState, number: int) -> float:
+        with self._lock:
+            self.faults += 1
+            self.is_failing = True
         error = state.outcome.exception() if state.outcome else None
         asked = error.pause if isinstance(error, Passing) else None
         longest = min(self.config.max_backoff_seconds, FIRST_BACKOFF_SECONDS * 2.0 ** min(state.attempt_number - 1, 32))
@@ -214,36 +222,3 @@ class Endpoint:
         line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
         key = self._key()
         return (line.replace(key, "***") if key else line)[:200]
-
-
-def _completion(body: bytes, messages: Sequence[Message], tries: int) -> Completion | None:
-    try:
-        value = json.loads(body)
-        choice = value["choices"][0]
-        text = choice["message"].get("content") or ""
-        usage = value.get("usage") or {}
-        spent = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return None
-    if not isinstance(text, str):
-        return None
-    reason = str(choice.get("finish_reason") or "")
-    counts = [count for count in spent if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 10**9]
-    if len(counts) == 2:
-        return Completion(text, reason, counts[0], counts[1], False, tries)
-    return Completion(text, reason, estimated_tokens(messages), estimated_tokens([{"content": text}]), True, tries)
-
-
-def _seconds(text: str, *, unit: float = 1.0) -> float | None:
-    """``1.5``, ``20ms`` or ``6m30s`` in seconds; None for anything else."""
-    total, number, rest = 0.0, "", text.strip().lower()
-    while rest:
-        digits = len(rest) - len(rest.lstrip("0123456789."))
-        number, rest = rest[:digits], rest[digits:]
-        letters = len(rest) - len(rest.lstrip("hms"))
-        name, rest = rest[:letters], rest[letters:]
-        try:
-            total += float(number) * (_UNITS[name] if name else unit)
-        except (ValueError, KeyError):
-            return None
-    return total if text.strip() else None

@@ -1,4 +1,4 @@
-"""Changing what a begun run may still change: how it reaches its outside teacher, and what that may cost."""
+"""Changing what a begun run may still change: how it reaches its outside models, and what that may cost."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,13 @@ from workbench.store.files import write_whole, writing
 from workbench.store.layout import RunPaths
 from workbench.store.writer import RunLock
 
-AMENDABLE = (
-    "base_url",
-    "api_key_env",
-    "concurrency",
-    "timeout_seconds",
-    "max_retries",
-    "max_backoff_seconds",
-    "budget_tokens",
-    "budget_money",
-    "price_input",
-    "price_output",
-)
-"""Settings of ``data.teacher`` that no answer depends on, so that a run continues as if it had begun with them."""
+_REACHING = ("base_url", "api_key_env", "concurrency", "timeout_seconds", "max_retries", "max_backoff_seconds")
+AMENDABLE = {
+    "data.teacher": (*_REACHING, "budget_tokens", "budget_money", "price_input", "price_output"),
+    "reflection.endpoint": (*_REACHING, "on_change", "check_seconds"),
+}
+"""Settings by section that no answer depends on, so that a run continues as if it had begun with them; with ``on_change``, that a
+person accepts another model."""
 
 
 def amend(paths: RunPaths, overrides: Sequence[str]) -> None:
@@ -36,10 +30,11 @@ def amend(paths: RunPaths, overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         section, _, name = override.partition("=")[0].strip().rpartition(".")
-        if section != "data.teacher" or name not in AMENDABLE:
+        if name not in AMENDABLE.get(section, ()):
+            free = "; ".join(f"{part}.* of {', '.join(names)}" for part, names in AMENDABLE.items())
             raise ConfigError(
-                f"--set {override.partition('=')[0].strip()}: a begun run keeps its settings, but for data.teacher.* of "
-                f"{', '.join(AMENDABLE)}; train a new run, or --from this one"
+                f"--set {override.partition('=')[0].strip()}: a begun run keeps its settings, but for {free}; "
+                "train a new run, or --from this one"
             )
     with RunLock(paths):
         changed = apply_overrides(load_config(paths.config), overrides)

@@ -193,6 +193,7 @@ def judge(session: Session) -> None:
     """Evaluate the policy on the full task over the configured split and write what was played."""
     config = session.config
     settings, stage = config.evaluation, session.make_env().stages[-1]
+    update = config.rl.max_steps if "rl" in config.phases else 0
     collector = make_collector(session, session.players())
 
     def played(bar: "tqdm[Any]") -> None:
@@ -209,10 +210,10 @@ def judge(session: Session) -> None:
             seed=settings.seed,
             temperature=settings.temperature,
             phase="evaluate",
-            update=config.rl.max_steps if "rl" in config.phases else 0,
+            update=update,
             on_done=lambda trajectory: played(bar),
         )
-    values = {"phase": "evaluate", "update": config.rl.max_steps, "stage": stage, "split": settings.split, **found.values()}
+    values = {"phase": "evaluate", "update": update, "stage": stage, "split": settings.split, **found.values()}
     session.writer.evaluation(values)
     session.writer.metrics("evaluate", 1, {"success/rate": found.success.rate, "time/evaluate_seconds": time.perf_counter() - started})
     session.writer.trajectories(found.trajectories)

@@ -79,6 +79,11 @@ class RunPaths:
         return self.folder / "reflections.jsonl"
 
     @property
+    def served(self) -> Path:
+        """Folder of the reflection player as a plain model, for a server."""
+        return self.folder / "served"
+
+    @property
     def trajectories(self) -> Path:
         """Folder of Parquet parts, one row per turn."""
         return self.folder / "trajectories"
