@@ -103,8 +103,12 @@ def _asked(problem: Problem, response: str, ask: str) -> Messages:
 
 
 def clean_lines(answer: str) -> str:
-    """A model's lines without its thinking, code fences, labels, control characters and empty lines around them."""
+    """A model's lines without its thinking, code fences, control characters and empty lines around them."""
     text = re.sub(r"<think>.*?(</think>|$)", "", answer, flags=re.DOTALL)
     lines = [line for line in text.splitlines() if not line.strip().startswith("```")]
-    bare = [re.sub(r"^\s*\[\d{1,4}\]\s?", "", line) for line in lines]
-    return "\n".join("".join(char for char in line if char.isprintable() or char == "\t").rstrip() for line in bare).strip("\n")
+    return "\n".join("".join(char for char in line if char.isprintable() or char == "\t").rstrip() for line in lines).strip("\n")
+
+
+def without_labels(text: str) -> str:
+    """Lines without the labels that :func:`numbered` gives them."""
+    return "\n".join(re.sub(r"^\s*\[\d{1,4}\]\s?", "", line) for line in text.split("\n"))
