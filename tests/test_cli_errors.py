@@ -16,7 +16,7 @@ from tests.chain_world import ChainWorld
 from tests.small_models import save_small
 from tests.small_runs import short_config
 from workbench.cli import main
-from workbench.config import apply_overrides, dump_config, load_config
+from workbench.config import RunConfig, apply_overrides, dump_config, load_config
 from workbench.store import layout
 from workbench.store.layout import RunPaths, create_run
 from workbench.store.reader import Run
@@ -288,6 +288,13 @@ def test_sets_that_cannot_be_written(cli, tmp_path):
     settings = ("--set", "data.trajectories=3", "--set", "data.negatives=0")
     error = cli.refused("generate", "taxi-smoke", *settings, "--out", str(tmp_path / "file"))
     assert_matches(error, r"file: cannot be written: File exists; name another folder with --out")
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("analyse",), ("play", "--run")])
+def test_a_run_that_plays_nothing(cli, command):
+    paths = create_run(cli.root, RunConfig(recipe="rlmec", preset="solver"), state="stopped")
+    error = cli.refused(*command, paths.run_id)
+    assert_matches(error, rf"run {paths.run_id} is of the recipe rlmec: its policy solves problems and plays no world")
 
 
 def test_a_run_that_has_no_player_yet(cli):

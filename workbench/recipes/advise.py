@@ -10,6 +10,7 @@ from workbench.errors import ConfigError
 from workbench.models.policy import Decision
 from workbench.prompts import assign_labels
 from workbench.recipes.reflect_rl import make_collector
+from workbench.recipes.scope import must_play
 from workbench.recipes.session import open_session
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Situation, reflection_ids
@@ -35,6 +36,7 @@ def advisor(paths: RunPaths) -> Callable[[TextEnv, str, Info], Advice]:
         WorkbenchError: A checkpoint or model cannot be loaded.
     """
     session = open_session(paths)
+    must_play(paths.run_id, session.config)
     if session.weights("policy") is None:
         raise ConfigError(f"run {paths.run_id} has no checkpoint of its policy yet; `workbench resume {paths.run_id}` makes one")
     collector = make_collector(session, session.players())

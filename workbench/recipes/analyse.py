@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from workbench.config import load_config
 from workbench.errors import ConfigError, RunBusyError, WorkbenchError
 from workbench.evaluation.reflection_gain import Gain, GainQuestion, reflection_gains
 from workbench.models.loading import POLICY, load_player
 from workbench.prompts import Label
 from workbench.recipes.reflect_rl import make_collector
+from workbench.recipes.scope import must_play
 from workbench.recipes.session import Session, open_session
 from workbench.records import Reflection
 from workbench.rollout.collect import Collector
@@ -47,6 +49,7 @@ def analyse_run(
         WorkbenchError: A checkpoint or model cannot be loaded.
     """
     _refuse_busy(paths)
+    must_play(paths.run_id, load_config(paths.config))
     if per_stage < 1:
         raise ConfigError(f"--turns must be at least 1, found {per_stage}")
     checkpoints = list_checkpoints(paths, role=POLICY)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from workbench.config import EvaluationConfig
+from workbench.config import EvaluationConfig, RunConfig
 from workbench.errors import ConfigError, nearest
 
 
@@ -45,3 +45,15 @@ def completed(wanted: Wanted, settings: EvaluationConfig, stages: Sequence[str])
         stage=stages[-1] if wanted.stage is None else wanted.stage,
         split=settings.split if wanted.split is None else wanted.split,
     )
+
+
+def must_play(run: str, config: RunConfig) -> None:
+    """Refuse a run whose policy plays no trajectories.
+
+    Raises:
+        ConfigError: It writes worked solutions (RLMEC).
+    """
+    if config.recipe != "reflect-rl":
+        raise ConfigError(
+            f"run {run} is of the recipe {config.recipe}: its policy solves problems and plays no world; `workbench show {run}` tells how well"
+        )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.config import DeviceConfig
+from workbench.config import DeviceConfig, load_config
 from workbench.envs.replay import Scene
 from workbench.envs.text_env import TextEnv
 from workbench.errors import ConfigError, PromptError
@@ -14,6 +14,7 @@ from workbench.models.loading import POLICY, load_player
 from workbench.models.policy import Decision
 from workbench.prompts import assign_labels, cut_at_marker
 from workbench.recipes.reflect_rl import make_collector
+from workbench.recipes.scope import must_play
 from workbench.recipes.session import Session, open_session
 from workbench.records import Reflection, Turn
 from workbench.rollout.collect import Collector
@@ -136,6 +137,7 @@ def open_players(paths: RunPaths, checkpoint: Checkpoint, *, device: str = "auto
         CheckpointError: The checkpoint is damaged or gone.
         WorkbenchError: A model, environment or device is not there.
     """
+    must_play(paths.run_id, load_config(paths.config))
     if POLICY not in checkpoint.roles:
         raise ConfigError(f"checkpoint {checkpoint.name} holds no policy; choose one of phase sft-policy or rl")
     read_state(checkpoint.path)  # every byte is as it was written
