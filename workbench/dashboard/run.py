@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from workbench.config import PHASES
+from workbench.config import PHASES, PHASES_OF
 from workbench.dashboard import cache, links, run_device, run_fork, run_sections, run_starts
 from workbench.dashboard.components import UNKNOWN, all_runs, duration, is_number, percent, problem, rate_words, run_picker, state_badge
 from workbench.errors import WorkbenchError
@@ -103,7 +103,8 @@ def _header(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None
 def _phase_badges(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None:
     """The phases of the run in order; those before the current one are done."""
     wanted = cache.config(paths).get("phases")
-    phases = [phase for phase in PHASES if not isinstance(wanted, list) or phase in wanted]
+    known = PHASES_OF.get(str(cache.config(paths).get("recipe")), PHASES)
+    phases = [phase for phase in known if not isinstance(wanted, list) or phase in wanted]
     current = summary.phase or (metrics["phase"].iloc[-1] if len(metrics) else None)
     place = next((index for index, phase in enumerate(phases) if phase == current), -1)
     for index, phase in enumerate(phases):
