@@ -133,6 +133,15 @@ def test_spans_cover_the_text(tokenizer, text):
     assert all(one[1] == other[0] for one, other in pairwise(spans))
 
 
+def test_bytes_that_are_no_text_belong_to_some_token():
+    tokenizer = byte_level_tokenizer()
+    ids = SolutionIds(tokenizer)
+    half = ids.text("é")[:1]  # the first of two bytes
+    for token_ids in ((*ids.text("4"), *half, ids.eos_id), (*half, *ids.text("8"), *half, *half), (*half, *ids.text("é"))):
+        text, spans = ids.decode(token_ids), ids.spans(token_ids)
+        assert len(spans) == len(token_ids) and "".join(text[start:end] for start, end in spans) == text
+
+
 # The reward model ---------------------------------------------------------------------------------------
 
 

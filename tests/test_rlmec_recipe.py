@@ -14,7 +14,7 @@ from workbench.models.solution_ids import SolutionIds
 from workbench.recipes.execute import execute, prepare_run
 from workbench.recipes.rlmec_data import held_out_ids, problems_of
 from workbench.recipes.session import open_session
-from workbench.store.reader import RunReader
+from workbench.store.reader import Run
 from workbench.store.solutions import (
     read_problems,
     read_quality,
@@ -35,8 +35,8 @@ def finished(tmp_path_factory):
 
 
 def test_one_run_folder_has_every_phase(finished):
-    run = RunReader(finished)
-    assert run.summary().state == "finished" and run.summary().recipe == "rlmec"
+    run = Run(finished)
+    assert run.status()["state"] == "finished" and run.meta()["recipe"] == "rlmec"
     assert set(run.metrics()["phase"]) == set(RLMEC_PHASES)
     assert {path.name for path in finished.checkpoints.iterdir()} == set(RLMEC_PHASES)
     assert [line["split"] for line in lines(finished.evaluations)] == ["validation", "validation", "validation", "held-out", "test"]
@@ -172,7 +172,7 @@ def test_rounds_follow_one_another(tmp_path):
 # Arms ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["sft", "rft", "ppo-sequence", "grpo-sequence"])
+@pytest.mark.parametrize("method", ["sft", "rft", "ppo-sequence", "grpo-sequence", "dpo"])
 def test_a_baseline_starts_from_the_same_answers(finished, tmp_path, monkeypatch, method):
     if method != "sft":  # what learns from right answers needs some
         make_some_right(monkeypatch)
@@ -184,7 +184,10 @@ def test_a_baseline_starts_from_the_same_answers(finished, tmp_path, monkeypatch
     assert len(losses) == 2 and all(math.isfinite(loss) and loss != 0 for loss in losses)
     # It began where the answers came from: the first update sees ratios of 1.
     first = next(line for line in lines(paths.metrics) if line["phase"] == "policy")
-    assert first["policy/ratio"] == pytest.approx(1.0, abs=1e-3)
+    if method == "dpo":
+        assert first["loss/total"] == pytest.approx(math.log(2), abs=1e-3)  # no preference yet
+    else:
+        assert first["policy/ratio"] == pytest.approx(1.0, abs=1e-3)
 
 
 def make_some_right(monkeypatch):

@@ -92,6 +92,7 @@ class PolicySettings(Section):
     eval_steps: int = Field(50, ge=0, description="Updates between evaluations; 0 evaluates at the end only")
     save_steps: Count = Field(50, description="Updates between checkpoints")
     save_total_limit: Count = Field(3, description="Checkpoints kept")
+    gradient_checkpointing: bool = Field(False, description="Less memory, more arithmetic")
     record_tokens_every: int = Field(10, ge=0, description="Write every token's numbers of every n-th update; 0 writes none")
     record_probe: int = Field(48, ge=0, description="Solutions whose tokens are also followed at every evaluation")
 
@@ -106,7 +107,8 @@ class RlmecConfig(Section):
     )
     rounds: int = Field(1, ge=1, le=100, description="How often sampling, rewriting, scoring and training follow one another")
     teacher: Literal["program", "endpoint"] = Field(
-        "program", description="Who rewrites: a program that recalculates (generated arithmetic), or the model that data.teacher names"
+        "program",
+        description="Who rewrites: a program that recalculates (generated arithmetic), or the model or recording that data.teacher names",
     )
     problems: ProblemSettings = ProblemSettings()
     sampling: SamplingSettings = SamplingSettings()

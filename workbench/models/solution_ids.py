@@ -65,9 +65,10 @@ class SolutionIds:
 
         A character that takes several tokens belongs to the last of them.
         """
-        pieces = [self._piece(token) for token in token_ids]
-        if "".join(pieces) != self.decode(token_ids):  # spaces that depend on neighbours, characters of several tokens
-            ends = [len(self._whole(self.decode(token_ids[: count + 1]))) for count in range(len(token_ids))]
+        pieces, text = [self._piece(token) for token in token_ids], self.decode(token_ids)
+        if "".join(pieces) != text:  # spaces that depend on neighbours, characters of several tokens
+            last = max((place for place, token in enumerate(token_ids) if token != self.eos_id), default=0)
+            ends = [len(self._whole(self.decode(token_ids[: place + 1]))) if place < last else len(text) for place in range(len(token_ids))]
         else:
             ends, end = [], 0
             for piece in pieces:

@@ -24,6 +24,7 @@ from workbench.data.answers import AnswerFile
 from workbench.data.solutions.asking import AskingTeacher
 from workbench.data.solutions.program import ProgramTeacher
 from workbench.data.teachers.endpoint import EndpointSource
+from workbench.data.teachers.recorded import RecordedSource
 from workbench.errors import RunStopped
 from workbench.models.loading import POLICY, REWARD
 from workbench.recipes.rlmec_data import pair_rows, problems_of, solution_rows, taught_pairs, tokenizer_of
@@ -176,6 +177,8 @@ def _unfinished(one: Rewrite) -> Rewrite:
 def _taught(session: Session, problems: list[Problem], texts: list[str]) -> list[Rewrite]:
     if session.config.rlmec.teacher == "program":
         return ProgramTeacher().rewrite_all(problems, texts)
+    if session.config.data.teacher.kind == "recorded":
+        return AskingTeacher(RecordedSource(Path(session.config.data.teacher.recording))).rewrite_all(problems, texts)
     with AnswerFile(session.paths.data) as answers:
         source = EndpointSource(
             session.config.data.teacher,

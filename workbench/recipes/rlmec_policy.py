@@ -12,6 +12,7 @@ from workbench.models.solution_ids import SolutionIds
 from workbench.recipes.session import Session
 from workbench.rollout.solutions import answer_problems
 from workbench.store.solutions import forget_tokens, read_problems, read_rewrites, read_samples, read_scores, write_evaluated
+from workbench.trainers.rlmec.preferences import PreferenceTraining, preferences
 from workbench.trainers.rlmec.samples import Sources, make_samples
 from workbench.trainers.rlmec.training import PHASE, PolicyTraining
 
@@ -20,19 +21,9 @@ log = logging.getLogger("workbench")
 
 def train_policy(session: Session, number: int) -> None:
     """Train the policy on the answers of a round, from its newest checkpoint to the last update of the round."""
-    config, settings = session.config, session.config.rlmec
+    settings = session.config.rlmec
     player = session.model(POLICY)
-    training = PolicyTraining(
-        config=settings,
-        player=player,
-        samples=make_samples(sources(session, number), settings, SolutionIds(player.tokenizer), seed=config.seed),
-        round_number=number,
-        paths=session.paths,
-        writer=session.writer,
-        checkpoints=session.checkpoints(PHASE),
-        judge=lambda update: _validate(session, player, update),
-        seed=config.seed,
-    )
+    training = _training(session, player, number)
     newest = session.newest(PHASE)
     if newest is not None and newest[1]["step"] > training.first:
         training.restore(*newest)
@@ -45,6 +36,24 @@ def train_policy(session: Session, number: int) -> None:
             bar.update(done - bar.n)
 
         training.run(progress)
+
+
+def _training(session: Session, player: LanguageModel, number: int) -> PolicyTraining:
+    settings, seed, ids = session.config.rlmec, session.config.seed, SolutionIds(player.tokenizer)
+    found = sources(session, number)
+    by_preferences = settings.method == "dpo"
+    shared: dict[str, Any] = {
+        "config": settings,
+        "player": player,
+        "samples": [] if by_preferences else make_samples(found, settings, ids, seed=seed),
+        "round_number": number,
+        "paths": session.paths,
+        "writer": session.writer,
+        "checkpoints": session.checkpoints(PHASE),
+        "judge": lambda update: _validate(session, player, update),
+        "seed": seed,
+    }
+    return PreferenceTraining(**shared, pairs=preferences(found, ids)) if by_preferences else PolicyTraining(**shared)
 
 
 def sources(session: Session, number: int) -> Sources:

@@ -24,7 +24,8 @@ def preflight_solutions(config: RunConfig) -> None:
     taught = [problem for problem in problems if problem.split == "train"][:_LOOKED_AT]
     if settings.teacher == "program" and "rewrite" in config.phases:
         derivation_of(taught[0])
-    if settings.teacher == "endpoint" and "rewrite" in config.phases and not config.data.teacher.model:
+    outside = config.data.teacher
+    if settings.teacher == "endpoint" and "rewrite" in config.phases and not (outside.model or outside.recording):
         raise ConfigError("rlmec.teacher=endpoint needs data.teacher.model, the model's name at the endpoint")
     names = {config.policy.model, model_of(config, REWARD)}
     if "tiny" in names and len(names) > 1:

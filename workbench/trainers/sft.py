@@ -7,14 +7,15 @@ have: weights, optimizer, scheduler and what is yet to be logged come from the c
 
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
 from peft import PeftModel
 from torch.nn.functional import cross_entropy
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, get_scheduler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, get_scheduler
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -111,12 +112,8 @@ def train_segment(
     dataset = Dataset.from_dict(
         {"input_ids": [rows[place].input_ids for place in order], "labels": [rows[place].labels for place in order]}
     )
-    reporter = _Reporter(start, seed, settings.logging_steps, warm_up.unlogged, on_log, on_step)
-    player.activate(training=True)
-    base = player.model.get_base_model() if isinstance(player.model, PeftModel) else player.model
-    original_forward = base.__dict__.get("forward")
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    reporter = StepReporter(_METRICS, start, seed, settings.logging_steps, warm_up.unlogged, on_log, on_step)
+    with lent_to_trainer(player) as scratch:
         trainer = _Trainer(
             player,
             model=player.model,
@@ -126,20 +123,36 @@ def train_segment(
             optimizers=(warm_up.optimizer, warm_up.scheduler),
             callbacks=[reporter],
         )
-        for printer in list(trainer.callback_handler.callbacks):
-            if type(printer).__name__ in ("PrinterCallback", "ProgressCallback"):
-                trainer.remove_callback(printer)
+        train_quietly(trainer)
+    if settings.gradient_checkpointing:
+        player.model.gradient_checkpointing_disable()
+    return reporter.done
+
+
+@contextmanager
+def lent_to_trainer(player: LanguageModel) -> Iterator[str]:
+    """A player in training mode for a trainer of TRL, and a folder that is gone afterwards; the player then is as it was."""
+    player.activate(training=True)
+    base = player.model.get_base_model() if isinstance(player.model, PeftModel) else player.model
+    original_forward = base.__dict__.get("forward")
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         try:
-            trainer.train()
+            yield scratch
         finally:
             # The trainer replaces the model's forward by one of its own; ours must be the model's again.
             base.__dict__.pop("forward", None)
             if original_forward is not None:
                 base.forward = original_forward
-    if settings.gradient_checkpointing:
-        player.model.gradient_checkpointing_disable()
     player.activate(training=False)
-    return reporter.done
+
+
+def train_quietly(trainer: Trainer) -> None:
+    """Train without what the library prints by itself."""
+    for printer in list(trainer.callback_handler.callbacks):
+        if type(printer).__name__ in ("PrinterCallback", "ProgressCallback"):
+            trainer.remove_callback(printer)
+    trainer.train()
 
 
 class _Trainer(SFTTrainer):
@@ -192,12 +205,30 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
     )
 
 
-class _Reporter(TrainerCallback):
-    """Seeds every step, passes metrics on, and stops when asked."""
+class StepReporter(TrainerCallback):
+    """Seeds every step, passes metrics on, and stops when asked.
+
+    Args:
+        names: What the trainer's metrics are called here; others are left out.
+        start: Steps taken before this segment.
+        seed: Of every step's dice.
+        logging_steps: Steps that a log line is the mean of.
+        unlogged: Metrics of steps since the last line, kept in place.
+        on_log: Called with the step and metrics.
+        on_step: Called after each step with the number done; True ends the segment.
+    """
 
     def __init__(
-        self, start: int, seed: int, logging_steps: int, unlogged: list[dict[str, float]], on_log: Log, on_step: Callable[[int], bool]
+        self,
+        names: Mapping[str, str],
+        start: int,
+        seed: int,
+        logging_steps: int,
+        unlogged: list[dict[str, float]],
+        on_log: Log,
+        on_step: Callable[[int], bool],
     ) -> None:
+        self.names = names
         self.start = start
         self.done = start
         self.seed = seed
@@ -207,9 +238,11 @@ class _Reporter(TrainerCallback):
         self.after_step = on_step
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Deal the step's own dice."""
         torch.manual_seed(derived_seed(self.seed, "step", self.start + state.global_step))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Count, and stop where asked."""
         self.done = self.start + state.global_step
         if self.after_step(self.done):
             control.should_training_stop = True
@@ -217,10 +250,12 @@ class _Reporter(TrainerCallback):
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **kwargs: Any
     ) -> None:
+        """Gather a step's metrics; report the mean of every ``logging_steps``."""
         if not logs or "loss" not in logs:  # the trainer's own summary at the end of a segment
             return
-        self.unlogged.append({name: float(logs[key]) for key, name in _METRICS.items() if key in logs})
+        self.unlogged.append({name: float(logs[key]) for key, name in self.names.items() if key in logs})
         if self.done % self.logging_steps == 0:
             means = {name: sum(step[name] for step in self.unlogged) / len(self.unlogged) for name in self.unlogged[-1]}
-            self.report(self.done, {**means, "sft/learning_rate": self.unlogged[-1]["sft/learning_rate"]})
+            rate = self.names["learning_rate"]
+            self.report(self.done, {**means, rate: self.unlogged[-1][rate]})
             self.unlogged.clear()

@@ -27,6 +27,8 @@ PHASE = "policy"
 ROLE = "policy"
 Judge = Callable[[int], dict[str, float]]
 """Evaluates the policy after an update and writes what it found; gives metrics."""
+Progress = Callable[[int, dict[str, float]], None]
+"""Told every update with its metrics."""
 
 
 @dataclass
@@ -58,6 +60,8 @@ class PolicyTraining:
     def __post_init__(self) -> None:
         """Set up optimizer and schedule at the beginning of the round."""
         settings = self.config.policy
+        if settings.gradient_checkpointing:
+            self.player.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         parameters = [value for _, value in self.player.trainable_parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         kind = settings.lr_scheduler_type if settings.lr_scheduler_type != "constant" else "constant_with_warmup"
@@ -83,7 +87,7 @@ class PolicyTraining:
         self.update = state["step"]
         self.tokens = state["tokens"]
 
-    def run(self, progress: Callable[[int, dict[str, float]], None]) -> None:
+    def run(self, progress: Progress) -> None:
         """Go on to the last update of the round.
 
         Raises:
