@@ -55,5 +55,6 @@ def must_play(run: str, config: RunConfig) -> None:
     """
     if config.recipe != "reflect-rl":
         raise ConfigError(
-            f"run {run} is of the recipe {config.recipe}: its policy solves problems and plays no world; `workbench show {run}` tells how well"
+            f"run {run} is of the recipe {config.recipe}: its policy solves problems and plays no world; "
+            f"`workbench show {run}` tells how well"
         )
