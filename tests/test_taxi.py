@@ -7,6 +7,7 @@ import pytest
 from gymnasium.envs.toy_text.taxi import TaxiEnv
 from gymnasium.utils.env_checker import check_env
 
+from tests.taxi_play import begin, play
 from workbench.envs.taxi import STATEMENT, DangerousTaxi, grid_cells
 from workbench.envs.taxi_world import COMMANDS, decode, taxi_world
 from workbench.errors import EnvError
@@ -15,14 +16,6 @@ from workbench.errors import EnvError
 @pytest.fixture
 def env() -> DangerousTaxi:
     return DangerousTaxi()
-
-
-def begin(env: DangerousTaxi, task: str, stage: str = "full") -> str:
-    return env.reset(seed=0, options={"task": task, "stage": stage})[0]
-
-
-def play(env: DangerousTaxi, *commands: str) -> list[float]:
-    return [env.step(command)[1] for command in commands]
 
 
 def place(env: DangerousTaxi, state: int) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.toy_text.taxi import TaxiEnv
 
+from tests.taxi_play import begin, play
 from workbench.envs.taxi import DangerousTaxi
 from workbench.envs.taxi_world import COMMANDS, taxi_world
 from workbench.errors import EnvError
@@ -18,14 +19,6 @@ SLOWEST_TURNS_PER_SECOND = 10_000  # a fifth of the target, so that a busy machi
 @pytest.fixture
 def env() -> DangerousTaxi:
     return DangerousTaxi()
-
-
-def begin(env: DangerousTaxi, task: str, stage: str = "full") -> str:
-    return env.reset(seed=0, options={"task": task, "stage": stage})[0]
-
-
-def play(env: DangerousTaxi, *commands: str) -> list[float]:
-    return [env.step(command)[1] for command in commands]
 
 
 # The oracle ------------------------------------------------------------------------------------------------
