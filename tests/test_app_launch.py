@@ -170,6 +170,14 @@ def test_time_is_judged_by_a_finished_run_of_the_same_kind(root):
     assert expected_seconds(apply_overrides(config, ["env.name=household"]), "cpu", list_runs(root)) is None
 
 
+def test_nobody_knows_how_long_worked_solutions_take(root):
+    solver = RunConfig(recipe="rlmec")
+    paths = create_run(root, solver)
+    write_status(paths.status, {"state": "finished", "heartbeat": now(), "device": "cpu"})
+    make_run(root, updates=1)
+    assert expected_seconds(solver, "cpu", list_runs(root)) is None
+
+
 def test_seconds_of_a_phase_are_between_the_lines():
     lines: list[dict[str, object]] = [
         {"phase": "generate", "time": "2026-01-01T00:00:10+00:00", "time/generate_seconds": 9.0},

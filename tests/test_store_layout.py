@@ -9,6 +9,7 @@ from tests.store_records import make_run
 from workbench.config import RunConfig, load_config
 from workbench.errors import StoreError
 from workbench.store import layout
+from workbench.store.checkpoints import list_checkpoints
 from workbench.store.layout import RunPaths, create_run, find_run, run_names, run_root
 from workbench.store.provenance import without_secrets
 
@@ -136,3 +137,20 @@ def test_secrets_stay_out_of_the_recorded_command():
     assert not any(secret in kept for secret in ("s3cret", "abcdefgh12345", "me:pw", "=t"))
     harmless = ["train", "taxi-smoke", "--set", "reflection.max_new_tokens=40", "--seed", "1"]
     assert without_secrets(harmless) == harmless
+
+
+def test_checkpoints_of_every_phase_are_listed_once_they_are_whole(tmp_path):
+    paths = make_run(tmp_path)
+    for place in (
+        "policy/000100/policy",
+        "policy/000050/policy",
+        "reward-model/000006/reward",
+        "sft-policy/000008/policy",
+        "start/000001/reflection",
+    ):
+        (paths.checkpoints / place).mkdir(parents=True)
+        (paths.checkpoints / place).with_name("manifest.json").write_text("{}")
+    (paths.checkpoints / "rl" / "000002" / "policy").mkdir(parents=True)
+    assert [one.name for one in list_checkpoints(paths)] == ["start/1", "sft-policy/8", "reward-model/6", "policy/50", "policy/100"]
+    assert [one.name for one in list_checkpoints(paths, role="policy")] == ["sft-policy/8", "policy/50", "policy/100"]
+    assert list_checkpoints(paths, role="reward")[0].roles == ("reward",)

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from workbench.config import PHASES
+from workbench.config import Phase
 from workbench.errors import CheckpointError, nearest
 from workbench.store.layout import MANIFEST, START, RunPaths
+
+ROLES = ("policy", "reflection", "reward")
 
 
 class Checkpoint(NamedTuple):
@@ -17,7 +19,7 @@ class Checkpoint(NamedTuple):
     step: int
     path: Path
     roles: tuple[str, ...]
-    """Players whose weights it holds: ``policy``, ``reflection``."""
+    """Players whose weights it holds: ``policy``, ``reflection``, ``reward``."""
 
     @property
     def name(self) -> str:
@@ -26,15 +28,15 @@ class Checkpoint(NamedTuple):
 
 
 def list_checkpoints(paths: RunPaths, *, role: str | None = None) -> list[Checkpoint]:
-    """Complete checkpoints in the order in which a run makes them; only those with ``role``'s weights where one is named.
+    """Complete checkpoints by phase, in the order in which a run begins them, and step; with ``role``, those that hold its weights.
 
     They are not verified: that takes reading every byte, and is done where one is loaded.
     """
     found = []
-    for phase in (START, *PHASES):
+    for phase in (START, *get_args(Phase)):
         folder = paths.checkpoints / phase
         for path in sorted(_folders(folder), key=lambda path: int(path.name)):
-            roles = tuple(name for name in ("policy", "reflection") if (path / name).is_dir())
+            roles = tuple(name for name in ROLES if (path / name).is_dir())
             if (path / MANIFEST).is_file() and (role is None or role in roles):
                 found.append(Checkpoint(phase, int(path.name), path, roles))
     return found

@@ -22,8 +22,8 @@ class Guess(NamedTuple):
 def expected_seconds(config: RunConfig, device: str, runs: Sequence[RunSummary]) -> Guess | None:
     """Seconds that ``config`` will take on ``device``; None when no finished run is like it.
 
-    A run is like it when environment, models and kind of device are the same. Every phase is scaled by its own amount of work: warm-ups by
-    rows, online learning and evaluation by trajectories.
+    A run is like it when recipe, environment, models and kind of device are the same. Every phase is scaled by its own amount of
+    work: warm-ups by rows, online learning and evaluation by trajectories.
 
     Args:
         config: What will be run.
@@ -38,7 +38,8 @@ def expected_seconds(config: RunConfig, device: str, runs: Sequence[RunSummary])
             other = load_config(paths.config)
         except WorkbenchError:
             continue
-        if (other.env.name, other.policy.model, other.policy.tiny, other.reflection.kind) != (
+        if (other.recipe, other.env.name, other.policy.model, other.policy.tiny, other.reflection.kind) != (
+            config.recipe,
             config.env.name,
             config.policy.model,
             config.policy.tiny,
@@ -47,14 +48,15 @@ def expected_seconds(config: RunConfig, device: str, runs: Sequence[RunSummary])
             continue
         taken = phase_seconds(read_lines(paths.metrics))
         work, done = amounts(config), amounts(other)
-        if all(phase in taken and done[phase] for phase in config.phases if work[phase]):
-            seconds = sum(taken[phase] * work[phase] / done[phase] for phase in config.phases if work[phase])
+        wanted = [phase for phase in config.phases if work.get(phase, 1.0)]
+        if all(phase in taken and done.get(phase) for phase in wanted):
+            seconds = sum(taken[phase] * work[phase] / done[phase] for phase in wanted)
             return Guess(seconds, summary.run)
     return None
 
 
 def amounts(config: RunConfig) -> dict[str, float]:
-    """Work in each phase: trajectories, or rows of training."""
+    """Work in each phase: trajectories, or rows of training; phases whose work nobody can tell beforehand are missing."""
     both = {"sft-reflection": config.sft_reflection, "sft-policy": config.sft_policy}
     rows = {phase: float(sft.max_steps * sft.per_device_train_batch_size * sft.gradient_accumulation_steps) for phase, sft in both.items()}
     if config.reflection.kind not in ("model", "shuffled"):
