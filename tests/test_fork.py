@@ -4,10 +4,12 @@ import shutil
 
 import pytest
 
+from tests.small_runs import lines
 from workbench.config import apply_overrides, load_config
 from workbench.errors import StoreError
 from workbench.recipes.execute import execute
 from workbench.store.layout import RunPaths, create_run
+from workbench.store.reader import Run
 
 
 @pytest.fixture
@@ -24,6 +26,8 @@ def test_a_fork_plays_with_its_parents_players(parent):
     child = forked(parent)
     found = execute(child, queue=False, show_progress=False)
     assert found["trajectories"] == 4
+    (line,) = lines(child.evaluations)
+    assert line["update"] == 0 and set(Run(child).trajectories()["update"]) == {0}, "no update was made here"
     weights = next((parent.checkpoints / "rl").glob("[0-9]*/policy/*.safetensors"))
     taken = next((child.checkpoints / "start").glob("[0-9]*/policy/*.safetensors"))
     newest = max((parent.checkpoints / "rl").glob("[0-9]*")) / "policy" / weights.name
