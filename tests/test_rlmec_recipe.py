@@ -12,7 +12,9 @@ from workbench.errors import ConfigError, DataError, PromptError, RunStopped, St
 from workbench.models.responses import score_responses
 from workbench.models.solution_ids import SolutionIds
 from workbench.recipes.execute import execute, prepare_run
+from workbench.recipes.judge import evaluate_run
 from workbench.recipes.rlmec_data import held_out_ids, problems_of
+from workbench.recipes.scope import Wanted
 from workbench.recipes.session import open_session
 from workbench.store.reader import Run
 from workbench.store.solutions import (
@@ -303,3 +305,14 @@ def test_a_configuration_reads_back_as_it_was():
     assert "rlmec:" in dump_config(config) and config.phases == list(RLMEC_PHASES)
     with pytest.raises(ConfigError, match="must follow the order"):
         apply_overrides(RunConfig(), ["recipe=rlmec"])
+
+
+def test_a_run_is_judged_again_without_being_touched(finished):
+    before = finished.evaluations.read_bytes()
+    found = evaluate_run(finished, Wanted())
+    final = lines(finished.evaluations)[-1]
+    assert found == {key: value for key, value in final.items() if key not in ("phase", "update")}
+    assert evaluate_run(finished, Wanted(trajectories=3, split="validation"))["trajectories"] == 3
+    with pytest.raises(ConfigError, match=r"no problems of the split test and stage 'long' \(there are short\)"):
+        evaluate_run(finished, Wanted(stage="long"))
+    assert finished.evaluations.read_bytes() == before

@@ -11,7 +11,8 @@ from workbench.errors import ConfigError
 from workbench.evaluation.evaluate import evaluate
 from workbench.recipes.preflight import preflight
 from workbench.recipes.reflect_rl import make_collector
-from workbench.recipes.scope import Wanted, completed, must_play
+from workbench.recipes.rlmec_judge import judge_run
+from workbench.recipes.scope import Wanted, completed
 from workbench.recipes.session import Session, open_session
 from workbench.store.layout import RunPaths, create_run
 
@@ -34,10 +35,11 @@ def evaluate_run(paths: RunPaths, wanted: Wanted, *, overrides: Sequence[str] = 
         WorkbenchError: The run has no players yet, or a setting is unknown or was fixed by the training.
     """
     config = load_config(paths.config)
-    must_play(paths.run_id, config)
     session = open_session(paths, config=_changed(config, overrides))
     if session.weights("policy") is None:
         raise ConfigError(f"run {paths.run_id} has no checkpoint of its policy yet; `workbench resume {paths.run_id}` makes one")
+    if config.recipe == "rlmec":
+        return judge_run(session, wanted)
     return _evaluate(session, wanted)
 
 

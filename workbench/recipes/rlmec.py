@@ -28,7 +28,8 @@ from workbench.data.teachers.recorded import RecordedSource
 from workbench.errors import RunStopped
 from workbench.models.loading import POLICY, REWARD
 from workbench.recipes.rlmec_data import pair_rows, problems_of, solution_rows, taught_pairs, tokenizer_of
-from workbench.recipes.rlmec_policy import judge, train_policy
+from workbench.recipes.rlmec_judge import judge, splits_of
+from workbench.recipes.rlmec_policy import train_policy
 from workbench.recipes.rlmec_score import score
 from workbench.recipes.session import Session
 from workbench.recipes.supervised import supervise
@@ -217,7 +218,7 @@ def evaluate(session: Session) -> None:
     """Judge the policy on problems that nothing was taught on."""
     config, started = session.config, time.perf_counter()
     update = max(steps(session.checkpoints("policy")), default=0)
-    splits = [config.evaluation.split] if config.evaluation.split != "all" else ["train", "validation", "test"]
+    splits = splits_of(config.evaluation.split)
     if config.rlmec.problems.held_out and not config.rlmec.problems.train_file:
         judge(session, session.model(POLICY), ["held-out"], phase="evaluate", update=update)
     found = judge(session, session.model(POLICY), splits, phase="evaluate", update=update, keep=True)

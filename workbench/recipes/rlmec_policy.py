@@ -1,17 +1,14 @@
-"""RLMEC's policy phase and every evaluation of it."""
+"""RLMEC's policy phase."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
-from workbench.errors import ConfigError
-from workbench.evaluation.statistics import wilson_interval
 from workbench.models.language_model import LanguageModel
 from workbench.models.loading import POLICY
 from workbench.models.solution_ids import SolutionIds
+from workbench.recipes.rlmec_judge import judge
 from workbench.recipes.session import Session
-from workbench.rollout.solutions import answer_problems
-from workbench.store.solutions import forget_tokens, read_problems, read_rewrites, read_samples, read_scores, write_evaluated
+from workbench.store.solutions import forget_tokens, read_problems, read_rewrites, read_samples, read_scores
 from workbench.trainers.rlmec.preferences import PreferenceTraining, preferences
 from workbench.trainers.rlmec.samples import Sources, make_samples
 from workbench.trainers.rlmec.training import PHASE, PolicyTraining
@@ -69,51 +66,3 @@ def sources(session: Session, number: int) -> Sources:
 
 def _validate(session: Session, player: LanguageModel, update: int) -> dict[str, float]:
     return {"evaluation/success_rate": judge(session, player, ["validation"], phase=PHASE, update=update)["success_rate"]}
-
-
-def judge(session: Session, player: LanguageModel, splits: Sequence[str], *, phase: str, update: int, keep: bool = False) -> dict[str, Any]:
-    """Answer the problems of some splits once each; write the evaluation line, and give it.
-
-    Args:
-        session: The run.
-        player: The policy.
-        splits: What is asked (``Problem.split``); at most ``evaluation.trajectories`` problems.
-        phase: Who judges.
-        update: Of the policy.
-        keep: Write the answers as well.
-
-    Raises:
-        ConfigError: There are no such problems.
-    """
-    settings, sampling = session.config.evaluation, session.config.rlmec.sampling
-    problems = [problem for problem in read_problems(session.paths) if problem.split in splits][: settings.trajectories]
-    if not problems:
-        raise ConfigError(f"there are no problems of the split {', '.join(splits)}; raise rlmec.problems.{splits[0].replace('-', '_')}")
-    responses = answer_problems(
-        player,
-        problems,
-        temperature=settings.temperature,
-        max_new_tokens=sampling.max_new_tokens,
-        batch_size=sampling.batch_size,
-        seed=settings.seed,
-    )
-    if keep:
-        write_evaluated(session.paths, update, responses)
-    right = sum(response.is_right for response in responses)
-    found = wilson_interval(right, len(responses))
-    values = {
-        "phase": phase,
-        "update": update,
-        "stage": problems[0].stage,
-        "split": "+".join(splits),
-        "success_rate": found.rate,
-        "low": found.low,
-        "high": found.high,
-        "trajectories": len(responses),
-        "successes": right,
-        "mean_reward": found.rate,
-        "mean_length": sum(len(response.token_ids) for response in responses) / len(responses),
-        "unfinished": sum(not response.finished for response in responses) / len(responses),
-    }
-    session.writer.evaluation(values)
-    return values
