@@ -290,7 +290,7 @@ def test_sets_that_cannot_be_written(cli, tmp_path):
     assert_matches(error, r"file: cannot be written: File exists; name another folder with --out")
 
 
-@pytest.mark.parametrize("command", [("evaluate",), ("analyse",), ("play", "--run")])
+@pytest.mark.parametrize("command", [("analyse",), ("play", "--run")])
 def test_a_run_that_plays_nothing(cli, command):
     paths = create_run(cli.root, RunConfig(recipe="rlmec", preset="solver"), state="stopped")
     error = cli.refused(*command, paths.run_id)
