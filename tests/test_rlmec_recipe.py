@@ -124,7 +124,19 @@ class Killed(BaseException):
     """As if the process were gone."""
 
 
-@pytest.mark.parametrize(("phase", "update"), [("sft-policy", 4), ("reward-model", 2), ("score", 1), ("policy", 3), ("policy", 5)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("phase", "update"),
+    [
+        pytest.param("sft-policy", 4, marks=SLOW),
+        pytest.param("reward-model", 2, marks=SLOW),
+        pytest.param("score", 1, marks=SLOW),
+        ("policy", 3),
+        pytest.param("policy", 5, marks=SLOW),
+    ],
+)
 def test_a_killed_run_goes_on_exactly(finished, tmp_path, monkeypatch, phase, update):
     paths = prepare_run(tmp_path, small_rlmec())
     written = RunWriter.metrics
@@ -145,6 +157,7 @@ def test_a_killed_run_goes_on_exactly(finished, tmp_path, monkeypatch, phase, up
     assert read_scores(paths, 1) == read_scores(finished, 1)
 
 
+@SLOW
 def test_a_stop_in_the_policy_phase_saves_first(tmp_path, monkeypatch):
     paths = prepare_run(tmp_path, small_rlmec("rlmec.policy.save_steps=100"))
     written = RunWriter.metrics
@@ -162,6 +175,7 @@ def test_a_stop_in_the_policy_phase_saves_first(tmp_path, monkeypatch):
     assert checkpoint.steps(paths.checkpoints / "policy") == [3, 6]
 
 
+@SLOW
 def test_rounds_follow_one_another(tmp_path):
     paths = run_config(tmp_path, small_rlmec("rlmec.rounds=2", "rlmec.policy.max_steps=2", "rlmec.policy.eval_steps=0"))
     assert checkpoint.steps(paths.checkpoints / "policy") == [2, 4]
@@ -174,7 +188,9 @@ def test_rounds_follow_one_another(tmp_path):
 # Arms ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["sft", "rft", "ppo-sequence", "grpo-sequence", "dpo"])
+@pytest.mark.parametrize(
+    "method", ["sft", pytest.param("rft", marks=SLOW), pytest.param("ppo-sequence", marks=SLOW), "grpo-sequence", "dpo"]
+)
 def test_a_baseline_starts_from_the_same_answers(finished, tmp_path, monkeypatch, method):
     if method != "sft":  # what learns from right answers needs some
         make_some_right(monkeypatch)
@@ -205,6 +221,7 @@ def make_some_right(monkeypatch):
     )
 
 
+@SLOW
 @pytest.mark.parametrize(
     "settings",
     [
@@ -228,6 +245,7 @@ def test_ablations_are_settings(finished, tmp_path, settings):
         assert line["loss/rl"] == 0 and line["loss/imitation"] > 0
 
 
+@SLOW
 def test_an_arm_may_have_a_reward_model_of_its_own(finished, tmp_path):
     config = small_rlmec("rlmec.reward_model.identity_pairs=false", "rlmec.policy.max_steps=1")
     config = config.model_copy(update={"phases": ["reward-model", "score", "policy", "evaluate"]})
