@@ -5,7 +5,7 @@ One object a line. A row that cannot be used is told with file, line and field, 
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,14 +71,13 @@ def read_problems(path: Path, form: str, *, split: str = "train", limit: int | N
     return tuple(problems.values())
 
 
-def _rows(path: Path) -> list[tuple[int, Row]]:
+def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}; give a JSONL file") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8 text (byte {error.start}); convert it") from None
-    rows = []
     for place, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -89,8 +88,7 @@ def _rows(path: Path) -> list[tuple[int, Row]]:
             raise DataError(f"{path}, line {place}: is no JSON ({reason}); one object a line is expected") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {place}: expected an object with named fields, found {type(row).__name__}")
-        rows.append((place, row))
-    return rows
+        yield place, row
 
 
 def _text(row: Row, *path: str, empty: bool = False) -> str:

@@ -148,7 +148,8 @@ def _degree(node: ast.AST) -> float:
     """Product of the exponents of powers within powers, at most."""
     inner = max((_degree(child) for child in ast.iter_child_nodes(node)), default=1.0)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        return max(inner, 1.0) * (abs(node.right.value) if isinstance(node.right, ast.Constant) else LARGEST_EXPONENT)
+        exponent = node.right.value if isinstance(node.right, ast.Constant) else LARGEST_EXPONENT
+        return max(inner, 1.0) * (abs(exponent) if isinstance(exponent, int | float) else LARGEST_EXPONENT)
     return inner
 
 
