@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from workbench.envs.checker import check_text_env
     from workbench.envs.text_env import Outcome, TextEnv
     from workbench.records import Reflection, Trajectory, Turn
+    from workbench.trainers.rlmec import edit_weights, token_rewards
 
 __version__ = "0.1.0"
 
@@ -26,9 +27,22 @@ _HOMES = {
     "Reflection": "workbench.records",
     "Trajectory": "workbench.records",
     "Turn": "workbench.records",
+    "edit_weights": "workbench.trainers.rlmec",
+    "token_rewards": "workbench.trainers.rlmec",
 }
 
-__all__ = ["Outcome", "Reflection", "RunConfig", "TextEnv", "Trajectory", "Turn", "check_text_env", "load_preset"]
+__all__ = [
+    "Outcome",
+    "Reflection",
+    "RunConfig",
+    "TextEnv",
+    "Trajectory",
+    "Turn",
+    "check_text_env",
+    "edit_weights",
+    "load_preset",
+    "token_rewards",
+]
 
 
 def __getattr__(name: str) -> Any:

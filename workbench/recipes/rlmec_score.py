@@ -16,7 +16,7 @@ from workbench.models.reward_model import Revision, RewardModel
 from workbench.models.solution_ids import SolutionIds
 from workbench.recipes.rlmec_data import held_out_ids
 from workbench.recipes.session import Session
-from workbench.solutions import Problem, Response, Rewrite
+from workbench.solutions import Problem, Response, Rewrite, Status
 from workbench.store.solutions import Score, read_problems, read_rewrites, read_samples, write_quality, write_scores
 from workbench.trainers.checkpoint import save_checkpoint
 from workbench.trainers.rlmec.samples import token_edits
@@ -99,7 +99,7 @@ def _score(case: _Case, policy: list[float], reward_model: list[float], revision
     if revision is None:
         return Score(tuple(policy), tuple(reward_model), None, "", (), "failed")
     verified = revision.finished and is_right(case.problem, revision.text)
-    status = "repaired" if verified else "not-verified"
+    status: Status = "repaired" if verified else "not-verified"
     return Score(tuple(policy), tuple(reward_model), revision.located, revision.text, revision.token_ids, status)
 
 
