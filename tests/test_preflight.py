@@ -69,6 +69,27 @@ class ManyCommands(TextEnv):
         return "Choose."
 
 
+class FreeText(ManyCommands):
+    """Takes any answer."""
+
+    def _info(self):
+        return {key: value for key, value in super()._info().items() if key != "admissible_commands"}
+
+
+class NeverBegins(ManyCommands):
+    """Breaks at once."""
+
+    def _begin(self, task, stage):
+        raise ZeroDivisionError("no bridge")
+
+
+class NoTasks(ManyCommands):
+    """Breaks when its tasks are asked for."""
+
+    def task_group(self, task):
+        raise KeyError(task)
+
+
 MANY = "env.name=tests.test_preflight:ManyCommands"
 
 
@@ -166,6 +187,17 @@ def test_what_the_environment_cannot_give(smoke):
     assert "stage" in refused(ConfigError, smoke, "curriculum.stages=[pickup, flying]")
     message = refused(ConfigError, smoke, "data.test_share=0", "evaluation.split=test")
     assert "data.test_share" in message and "evaluation.split=all" in message
+
+
+@pytest.mark.parametrize("model", ["tiny", None])
+def test_a_world_of_ones_own_that_cannot_be_played_is_told_before_a_run_exists(smoke, folder, model):
+    settings = [f"policy.model={model or folder}", "curriculum.kind=none", "phases=[rl, evaluate]"]
+    message = refused(EnvError, smoke, *settings, "env.name=tests.test_preflight:FreeText")
+    assert "'many' lists no admissible commands" in message
+    message = refused(EnvError, smoke, *settings, "env.name=tests.test_preflight:NeverBegins")
+    assert "first trajectory of many (seed 0): the environment broke (ZeroDivisionError: no bridge)" in message
+    message = refused(EnvError, smoke, *settings, "env.name=tests.test_preflight:NoTasks")
+    assert "tasks of many: the environment broke (KeyError: 'task-0')" in message
 
 
 def test_preflight_draws_no_dice(smoke):

@@ -4,13 +4,15 @@ from workbench.config import RunConfig
 from workbench.curriculum import make_curriculum
 from workbench.data.splits import split_tasks
 from workbench.data.teachers import make_teacher
+from workbench.envs.breakage import naming
 from workbench.envs.catalog import make_env
-from workbench.envs.text_env import TextEnv
-from workbench.errors import ConfigError, DeviceError, PromptError
+from workbench.envs.text_env import Info, TextEnv
+from workbench.errors import ConfigError, DeviceError, EnvError, PromptError
 from workbench.models.loading import context_of, load_tokenizer, resolve_device
 from workbench.prompts import PromptBuilder, single_token_labels
 from workbench.recipes.remote import check_server
 from workbench.recipes.rlmec_preflight import preflight_solutions
+from workbench.recipes.tracking import check_trackers
 
 NO_LIMIT = 10**9
 
@@ -25,12 +27,14 @@ def preflight(config: RunConfig) -> None:
     for bits in ("8bit", "4bit"):
         if getattr(config.policy, f"load_in_{bits}") and device.type != "cuda":
             raise DeviceError(f"policy.load_in_{bits} needs a CUDA device, found {device.type}; use --set policy.load_in_{bits}=false")
+    check_trackers(config.tracking)
     if config.recipe == "rlmec":
         preflight_solutions(config)
         return
     env = make_env(config.env.name, **config.env.options)
     make_curriculum(config.curriculum, env.stages, config.rl.max_steps)
-    tasks = split_tasks(env, config.data, seed=config.seed)
+    with naming(f"tasks of {env.name}"):
+        tasks = split_tasks(env, config.data, seed=config.seed)
     if "evaluate" in config.phases and not tasks[env.stages[-1]][config.evaluation.split]:
         raise ConfigError(
             f"evaluation.split={config.evaluation.split} has no start states; "
@@ -38,15 +42,31 @@ def preflight(config: RunConfig) -> None:
         )
     if "generate" in config.phases or config.reflection.kind == "oracle":
         make_teacher(env)
-    _check_policy(config, env)
+    observation, info = _first_state(env, config.seed)
+    _check_policy(config, env, observation, info)
     reflects = config.reflection.kind in ("model", "shuffled")
     if config.reflection.kind == "endpoint":
         check_server(config, env)
     if reflects and config.reflection.model not in (None, "tiny", config.policy.model):
-        _check_reflection(str(config.reflection.model), config, env)
+        _check_reflection(str(config.reflection.model), config, observation, info)
 
 
-def _check_policy(config: RunConfig, env: TextEnv) -> None:
+def _first_state(env: TextEnv, seed: int) -> tuple[str, Info]:
+    """Observation and info of a first trajectory.
+
+    Raises:
+        EnvError: The environment breaks at once, or lists no commands.
+    """
+    with naming(f"first trajectory of {env.name} (seed {seed})"):
+        observation, info = env.reset(seed=seed)
+    if not info.get("admissible_commands"):
+        raise EnvError(
+            f"environment {env.name!r} lists no admissible commands, and a policy chooses among them; define admissible_commands()"
+        )
+    return observation, info
+
+
+def _check_policy(config: RunConfig, env: TextEnv, observation: str, info: Info) -> None:
     name, limit = config.policy.model, config.policy.max_prompt_tokens
     said = 0 if config.reflection.kind == "none" else config.reflection.max_new_tokens
     if name == "tiny":  # its tokenizer is yet to be trained; no prompt is shorter than this
@@ -54,7 +74,6 @@ def _check_policy(config: RunConfig, env: TextEnv) -> None:
         return
     tokenizer, context = load_tokenizer(name), context_of(name)
     labels = single_token_labels(tokenizer)
-    observation, info = env.reset(seed=config.seed)
     commands, statement = info["admissible_commands"], info["task_statement"]
     if len(labels) < len(commands):
         raise PromptError(
@@ -68,9 +87,8 @@ def _check_policy(config: RunConfig, env: TextEnv) -> None:
     _check_length(name, bare + said, context, limit)
 
 
-def _check_reflection(name: str, config: RunConfig, env: TextEnv) -> None:
+def _check_reflection(name: str, config: RunConfig, observation: str, info: Info) -> None:
     builder = PromptBuilder(load_tokenizer(name), NO_LIMIT)
-    observation, info = env.reset(seed=config.seed)
     whole = len(builder.reflection(info["task_statement"], observation).token_ids)
     _check_length(name, whole + config.reflection.max_new_tokens, context_of(name), None)
 
