@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.browser import browser, new_page, pictures, served_app, settle
+from scripts.browser import PYTORCH_LOADS_WITHIN_MILLISECONDS, browser, new_page, pictures, served_app, settle
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -61,7 +61,7 @@ def load_players(page: "Page", say: str = "") -> None:
         return
     if load.is_enabled():  # else they are loaded
         load.click()
-    page.get_by_text("What it would do").wait_for()
+    page.get_by_text("What it would do").wait_for(timeout=PYTORCH_LOADS_WITHIN_MILLISECONDS)
     settle(page)
     if say:
         field = page.get_by_label("Reflection", exact=True)

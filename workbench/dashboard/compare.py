@@ -87,7 +87,8 @@ def _compare(left: Side, right: Side) -> None:
         },
     )
     asked = links.parameter("stage"), links.parameter("task")
-    stage, task = asked if asked in names else names[0]
+    # Where nothing is asked for, the task that shows the most: one where the two differ.
+    stage, task = asked if asked in names else names[int(tasks["difference"].abs().to_numpy().argmax())]
     ids = [_pick(side, stage, task, which) for side, which in ((left, "left"), (right, "right"))]
     st.query_params.update({"run": left.paths.run_id, "at": left.moment, "other": right.paths.run_id, "other_at": right.moment})
     st.query_params.update({"stage": stage, "task": task, "left": ids[0], "right": ids[1]})

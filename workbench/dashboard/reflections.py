@@ -107,6 +107,10 @@ def _wrong(paths: RunPaths) -> None:
             *("reflection", "stage", "update", "task", "trajectory_id", "turn"),
         ],
         column_config={
+            "suggested_command": st.column_config.TextColumn("suggested", width=90),
+            "oracle_command": st.column_config.TextColumn("oracle", width=90),
+            "command": st.column_config.TextColumn("chosen", width=90),
+            "reflection": st.column_config.TextColumn(width=330),
             "p_right": st.column_config.NumberColumn("p(oracle's)", format="percent"),
             "return_to_go": st.column_config.NumberColumn("return to go", format="%.2f"),
         },

@@ -24,7 +24,7 @@ CASES = {
     "misled": ("wrong, followed", VERMILLION),
 }
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up")
-_LEGEND = {"orientation": "h", "y": -0.25, "x": 0}
+_LEGEND = {"orientation": "h", "y": -0.25, "x": 0, "traceorder": "normal"}
 
 
 def rates_figure(counts: pd.DataFrame) -> go.Figure:

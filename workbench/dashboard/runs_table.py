@@ -134,11 +134,11 @@ def _progress(summary: RunSummary) -> str:
 def columns(runs: Sequence[Listed]) -> dict[str, Any]:
     """How Streamlit shows the columns of :func:`run_table`; those that would say nothing are left out."""
     config: dict[str, Any] = {
-        "Run": st.column_config.TextColumn(width=270, help="A click opens the run", pinned=True),
+        "Run": st.column_config.TextColumn(width=280, help="A click opens the run", pinned=True),
         "Success": st.column_config.NumberColumn(width=80, format="%.1f %%", help=_SUCCESS_HELP),
-        "95 % interval": st.column_config.TextColumn(width=105, help="Wilson's interval, in percent"),
+        "95 % interval": st.column_config.TextColumn(width=102, help="Wilson's interval, in percent"),
         "Age": st.column_config.DatetimeColumn(width=100, format="distance", help="Since the run was made"),
-        "Seed": st.column_config.NumberColumn(width=55, format="%d"),
+        "Seed": st.column_config.NumberColumn(width=50, format="%d"),
         "Tags": st.column_config.ListColumn(width=120),
     }
     if not any(one.labels.tags for one in runs):
