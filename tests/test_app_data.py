@@ -1,7 +1,6 @@
 """The page Data: the rows that the trainer reads, with the tokens that carry loss."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 from transformers import PreTrainedTokenizerFast
@@ -19,15 +18,16 @@ from workbench.data.teachers import make_teacher
 from workbench.envs.catalog import make_env
 from workbench.errors import DataError
 from workbench.prompts import PromptBuilder, single_token_labels
-from workbench.store.layout import RunPaths
 
 SETTINGS = apply_overrides(
     CONFIG, ["data.trajectories=4", "data.negatives=3", "policy.tiny.n_positions=400", "reflection.max_new_tokens=80"]
 )
 
+pytestmark = pytest.mark.usefixtures("run")
+
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def recorded(tmp_path_factory):
     paths = make_run(tmp_path_factory.mktemp("data"), updates=0, config=SETTINGS)
     env, tokenizer = make_env("taxi"), taxi_tokenizer()
     examples = generate(env, split_tasks(env, SETTINGS.data, seed=0), make_teacher(env), SETTINGS.data, seed=0)
@@ -36,14 +36,6 @@ def made(tmp_path_factory):
     tokenizer.save_pretrained(checkpoint / "tokenizer")
     (checkpoint / "manifest.json").write_text("{}")
     return paths
-
-
-@pytest.fixture(autouse=True)
-def run(made, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "none")
-    cache.forget_summaries()
-    return RunPaths(Path(shutil.copytree(made.folder, tmp_path / made.run_id)))
 
 
 def test_the_page_shows_the_card_and_marks_the_loss(run):
@@ -95,7 +87,7 @@ def test_pieces_join_to_the_text_also_where_a_character_takes_several_tokens(run
     assert "".join(light.pieces(light.encode(text, add_special_tokens=False))) == text
 
 
-def test_without_data_or_without_runs_the_page_says_what_to_do(run, tmp_path):
+def test_without_data_or_without_runs_the_page_says_what_to_do(run, root):
     shutil.rmtree(run.data)
     assert "The examples of this run are not here" in words(shown("data", run=run.run_id))
     run.data.mkdir()

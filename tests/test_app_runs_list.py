@@ -19,15 +19,7 @@ from workbench.store.layout import RunPaths
 from workbench.store.reader import RunSummary
 from workbench.store.settings import changed, groups_but_seed
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "examples")
-    cache.forget_summaries()
-    return folder
+pytestmark = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture(scope="module")

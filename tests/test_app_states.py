@@ -7,22 +7,13 @@ import pytest
 
 from tests.app_pages import shown, words
 from tests.app_runs import make_run
-from workbench.dashboard import cache
 from workbench.store.layout import RunPaths
 
 OF_A_RUN = ("run", "trajectories", "compare", "reflections", "what_if", "data")
 """Pages that show the run that the address names."""
 REFUSED = ("cannot be shown", "cannot be compared", "cannot be read")
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    monkeypatch.setenv("WORKBENCH_RUNS", str(folder))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "examples")
-    cache.forget_summaries()
-    return folder
+pytestmark = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture(scope="module")

@@ -1,37 +1,27 @@
 """The page of trajectories: filters, steps, permanent addresses, and text that may hold anything."""
 
 import dataclasses
-import shutil
-from pathlib import Path
 
 import pytest
 
 from tests.app_pages import parameter, shown, words
 from tests.app_runs import make_run, taxi_trajectory
 from tests.chain_world import ChainWorld
-from workbench.dashboard import cache
 from workbench.dashboard.turn_figures import Place, grid_figure, places, probability_figure, strip_figure
 from workbench.dashboard.turn_view import entropy, notebook_code
 from workbench.dashboard.turn_world import trail
 from workbench.envs.taxi import DangerousTaxi, grid_cells
 from workbench.errors import EnvError
-from workbench.store.layout import RunPaths
 from workbench.store.reader import Run
 
 ATTACK = "<script>alert(1)</script> ![x](http://127.0.0.1:9/pixel) <img src=x onerror=alert(2)> **bold** :red[red] $x$"
+
+pytestmark = pytest.mark.usefixtures("run")
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("recorded"), updates=8)
-
-
-@pytest.fixture(autouse=True)
-def run(recorded, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
-    monkeypatch.setattr(cache, "example_root", lambda: tmp_path / "none")
-    cache.forget_summaries()
-    return RunPaths(Path(shutil.copytree(recorded.folder, tmp_path / recorded.run_id)))
 
 
 def test_the_first_trajectory_is_open_and_the_address_leads_to_it(run):
@@ -51,9 +41,9 @@ def test_a_permalink_opens_exactly_that_turn(run):
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_the_code_that_is_shown_runs_and_gives_the_turn(run, tmp_path, monkeypatch, elsewhere):
+def test_the_code_that_is_shown_runs_and_gives_the_turn(run, root, monkeypatch, elsewhere):
     if elsewhere:  # a recorded example lies outside the run root
-        monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "other"))
+        monkeypatch.setenv("WORKBENCH_RUNS", str(root / "other"))
     wanted = _all(run)[0]
     found: dict[str, object] = {}
     exec(notebook_code(run, wanted.trajectory_id, 0), found)
@@ -102,13 +92,13 @@ def test_filters_narrow_the_table(run):
     assert not test.exception
 
 
-def test_a_run_without_trajectories_says_so(tmp_path):
-    paths = make_run(tmp_path, updates=0)
+def test_a_run_without_trajectories_says_so(root):
+    paths = make_run(root, updates=0)
     assert "has recorded no trajectory yet" in words(shown("trajectories", run=paths.run_id))
 
 
-def test_text_of_a_model_is_shown_literally(tmp_path):
-    paths = make_run(tmp_path, updates=1, reflection=ATTACK)
+def test_text_of_a_model_is_shown_literally(root):
+    paths = make_run(root, updates=1, reflection=ATTACK)
     test = shown("trajectories", run=paths.run_id)
     bodies = [element.value for element in test.html]
     assert any("&lt;script&gt;alert(1)&lt;/script&gt; ![x](http" in body for body in bodies)
