@@ -21,4 +21,4 @@ SETTINGS = (
 
 def small_rlmec(*overrides: str) -> RunConfig:
     """Every phase, several checkpoints in each, in two to three seconds."""
-    return apply_overrides(RunConfig.model_validate({"recipe": "rlmec"}), [*SETTINGS, *overrides])
+    return apply_overrides(apply_overrides(RunConfig.model_validate({"recipe": "rlmec"}), SETTINGS), overrides)
