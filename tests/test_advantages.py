@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workbench.trainers import advantages
-from workbench.trainers.advantages import StateBaseline, returns_to_go, whiten
+from workbench.trainers.advantages import StateBaseline, generalized_advantages, returns_to_go, whiten
 
 
 def test_returns_by_hand():
@@ -14,6 +14,21 @@ def test_returns_by_hand():
     # 1 + 0.9 * (0 + 0.9 * 2) = 2.62
     assert returns_to_go([1.0, 0.0, 2.0], gamma=0.9) == pytest.approx([2.62, 1.8, 2.0])
     assert returns_to_go([]) == []
+
+
+def test_generalised_advantages_by_hand():
+    # Errors: 0 + 0.9 * 2 - 1 = 0.8; 1 + 0.9 * 0.5 - 2 = -0.55; 2 - 0.5 = 1.5. Each is carried back by 0.9 * 0.5 = 0.45.
+    found = generalized_advantages([0.0, 1.0, 2.0], [1.0, 2.0, 0.5], gamma=0.9, lam=0.5)
+    assert found == pytest.approx([0.8 + 0.45 * (-0.55 + 0.45 * 1.5), -0.55 + 0.45 * 1.5, 1.5])
+    assert generalized_advantages([], [], gamma=1.0, lam=1.0) == []
+
+
+def test_the_ends_of_lambda():
+    rewards, values = [0.5, -1.0, 2.0], [0.3, 0.2, 0.1]
+    # 1: the return less the value; 0: one step and the next value.
+    whole = [value - own for value, own in zip(returns_to_go(rewards, gamma=0.9), values, strict=True)]
+    assert generalized_advantages(rewards, values, gamma=0.9, lam=1.0) == pytest.approx(whole)
+    assert generalized_advantages(rewards, values, gamma=0.9, lam=0.0) == pytest.approx([0.5 + 0.18 - 0.3, -1.0 + 0.09 - 0.2, 1.9])
 
 
 def test_whitening_by_hand():

@@ -164,6 +164,10 @@ def test_a_file_cannot_build_python_objects(tmp_path):
         ("reflection.kind=modle", "--set: reflection.kind: Input should be 'model', 'endpoint', 'oracle', 'shuffled' or 'none', found 'modle'"),
         ("device.device=gpu", "--set: device.device: String should match pattern"),
         ("policy.tiny.n_embd=130", "--set: policy.tiny: n_embd=130 is not a multiple of n_head=4"),
+        (
+            "rl={algorithm: grpo, group_size: 6}",
+            "--set: rl: algorithm=grpo plays groups of group_size=6, and trajectories_per_update=64 is not a multiple of it",
+        ),
         ("phases=[]", "--set: phases: List should have at least 1 item"),
         ("phases=[rl, dance]", "--set: phases.1: Input should be 'generate'"),
         ("phases=[rl, generate]", "--set: phases ['rl', 'generate'] must follow the order ['generate', "),

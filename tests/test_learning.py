@@ -37,3 +37,22 @@ def test_online_learning_alone_learns_the_short_chain(tmp_path, seed):
     before, after = evaluations["success_rate"].iloc[[0, -1]]
     assert before < 0.8
     assert after >= 0.9
+
+
+ALGORITHMS = {
+    "ppo": (),
+    "grpo": (),
+    "rloo": (),
+}
+"""What each needs on the chain besides its defaults."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_solves_the_chain(tmp_path, algorithm, seed):
+    """All of the chain, no warm-up, no reflections."""
+    alone = ("phases=[generate, rl]", "reflection.kind=none", "curriculum.kind=none", "rl.max_steps=40", "rl.learning_rate=2e-3")
+    run = Run(run_config(tmp_path, chain_config(f"seed={seed}", *alone, f"rl.algorithm={algorithm}", *ALGORITHMS[algorithm])))
+    found = run.evaluations()["success_rate"]
+    assert found.iloc[0] < 0.8
+    assert found.iloc[-1] >= 0.9

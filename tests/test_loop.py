@@ -13,6 +13,7 @@ from workbench.errors import RunStopped
 from workbench.models.reflection import ModelReflection
 from workbench.prompts import PromptBuilder
 from workbench.records import Reflection
+from workbench.rollout.play import Assignment
 from workbench.store.layout import create_run
 from workbench.store.reader import Run
 from workbench.store.writer import RunWriter
@@ -136,6 +137,46 @@ def test_assignments_follow_from_the_update_alone(tmp_path):
     assert first[3].trajectory_id == "rl-000005-0003"
 
 
+def test_groups_share_a_start_and_differ_in_their_dice(tmp_path):
+    loop = online_loop(tmp_path, "curriculum.kind=none", "rl.algorithm=grpo", "rl.group_size=4")
+    planned = loop._assignments("long")
+    assert [len({(one.task, one.seed) for one in planned[start : start + 4]}) for start in (0, 4)] == [1, 1]
+    assert planned[0].task != planned[4].task
+    assert [one.sample for one in planned] == [0, 1, 2, 3] * 2
+    played = loop.collector.collect(planned)
+    for start in (0, 4):
+        group = played[start : start + 4]
+        assert len({one.turns[0].prompt_token_ids for one in group}) == 1, "the same world, reflection and labels"
+        assert len({tuple(turn.command for turn in one.turns) for one in group}) > 1
+    steps = [step for number, one in enumerate(played) for step in loop._steps(one, number)]
+    assert {step.trajectory: step.group for step in steps} == {number: number // 4 for number in range(8)}
+    tasks = [one.task for update in range(7) for one in assignments_of(loop, update)[::4]]
+    assert [Counter(tasks[start : start + 7]) for start in (0, 7)] == [Counter(loop.tasks["long"]["train"])] * 2
+
+
+def assignments_of(loop: OnlineLoop, update: int) -> list[Assignment]:
+    loop.update = update
+    return loop._assignments("long")
+
+
+def test_only_reinforce_replays(tmp_path):
+    sizes = {}
+    for algorithm in ("reinforce", "rloo"):
+        run = go(online_loop(tmp_path / algorithm, f"rl.algorithm={algorithm}", "rl.group_size=4", "rl.eval_steps=0"))
+        sizes[algorithm] = run.metrics()["replay/size"].iloc[-1]
+    assert sizes["reinforce"] > 0
+    assert sizes["rloo"] == 0
+
+
+def test_a_turn_s_value_is_recorded(tmp_path):
+    run = go(online_loop(tmp_path, "rl.algorithm=ppo", "rl.eval_steps=0"))
+    last = [run.trajectory(name) for name in run.trajectories()["trajectory_id"] if name.startswith("rl-000006")]
+    values = [turn.value for one in last for turn in one.turns]
+    assert None not in values
+    assert len(set(values)) > 1
+    assert {"loss/value", "critic/explained_variance", "policy/clip_fraction"} <= set(run.metrics().columns)
+
+
 def test_a_stop_saves_and_says_where(tmp_path):
     loop = online_loop(tmp_path)
 
@@ -164,7 +205,7 @@ def test_recording_may_be_thinned_or_off(tmp_path):
 
 def test_an_update_that_broke_is_told(tmp_path, monkeypatch):
     loop = online_loop(tmp_path, "rl.max_steps=1", "rl.baseline=none", "rl.whiten_advantages=false")
-    monkeypatch.setattr("workbench.trainers.loop.returns_to_go", lambda rewards, gamma: [float("nan")] * len(rewards))
+    monkeypatch.setattr("workbench.trainers.collecting.returns_to_go", lambda rewards, gamma: [float("nan")] * len(rewards))
     run = go(loop)
     events = run.events()
     assert "an optimizer step was skipped" in events[events["kind"] == "warning"]["message"].iloc[0]

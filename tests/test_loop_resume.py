@@ -193,6 +193,30 @@ def test_every_kind_of_reflection_resumes(tmp_path, monkeypatch, kind):
     assert_same_run(carry_on(paths), expected)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("rl.algorithm=ppo", "rl.kl_coef=0.1"),
+        ("rl.algorithm=grpo", "rl.group_size=4", "rl.grpo.num_iterations=2"),
+        pytest.param(("rl.algorithm=rloo", "rl.group_size=2"), marks=pytest.mark.slow),
+    ],
+    ids=lambda settings: settings[0].removeprefix("rl.algorithm="),
+)
+def test_every_algorithm_resumes(tmp_path, monkeypatch, settings):
+    config = short_config("phases=[generate, rl, evaluate]", "reflection.kind=none", *settings)
+    expected = run_config(tmp_path / "whole", config)
+    paths = prepare_run(tmp_path, config)
+    for _ in range(2):  # within the first stage, and after its end
+        updates = iter(range(1, 100))
+        with monkeypatch.context() as patched, pytest.raises(RunStopped):
+            patched.setattr(RunWriter, "stop_requested", lambda self, own=updates: self._status.get("phase") == "rl" and next(own) > 2)
+            carry_on(paths)
+    assert_same_run(carry_on(paths), expected)
+    names = {name.removeprefix("rl/000006/") for name in weights(expected) if name.startswith("rl/")}
+    own = {"critic.safetensors", "reference.safetensors"} if "rl.algorithm=ppo" in settings else set()
+    assert names == {"policy/model.safetensors", "optimizer.safetensors", *own}
+
+
 @pytest.mark.parametrize("architecture", ["gpt2", pytest.param("mistral", marks=pytest.mark.slow)])
 def test_a_run_with_two_adapters_on_one_base_resumes(tmp_path, monkeypatch, architecture):
     """Dropout is on in the warm-up here, so its dice have to be thrown again as they fell."""

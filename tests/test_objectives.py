@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from workbench.trainers.objectives import clipped_importance_weights, is_finite, kl_estimate, reinforce_loss
+from workbench.trainers.objectives import (
+    clip_fraction,
+    clipped_importance_weights,
+    clipped_surrogate,
+    is_finite,
+    kl_estimate,
+    label_kl,
+    reinforce_loss,
+    value_loss,
+)
 
 
 def test_importance_weights_by_hand():
@@ -50,6 +59,38 @@ def test_kl_by_hand():
     now = torch.log(torch.tensor([0.6, 0.3]))
     assert kl_estimate(now, then).item() == pytest.approx(0.25)
     assert kl_estimate(now, now).item() == 0.0
+
+
+def test_the_clipped_surrogate_by_hand():
+    ratios = torch.tensor([1.5, 0.5, 1.5, 0.5, 1.1]).log().requires_grad_()
+    advantages = torch.tensor([2.0, 2.0, -2.0, -2.0, 2.0])
+    found = clipped_surrogate(ratios, torch.zeros(5), advantages, low=0.2, high=0.3)
+    # Up to 1.3 * 2; 0.5 * 2; -1.5 * 2, the worse of the two; -0.8 * 2, likewise; 1.1 * 2.
+    assert found.tolist() == pytest.approx([2.6, 1.0, -3.0, -1.6, 2.2])
+    torch.autograd.backward(found.sum())
+    assert ratios.grad is not None
+    # Where the clipped one is taken nothing is left to gain; elsewhere the gradient is the term itself.
+    assert ratios.grad.tolist() == pytest.approx([0.0, 1.0, -3.0, 0.0, 2.2])
+    assert clip_fraction(ratios, torch.zeros(5), low=0.2, high=0.3) == pytest.approx(0.8)
+    assert clip_fraction(ratios, torch.zeros(5), low=0.6) == 0.0
+
+
+def test_the_value_loss_by_hand():
+    values, old, returns = torch.tensor([1.0, 1.0, 0.2]).requires_grad_(), torch.tensor([0.0, 0.0, 0.0]), torch.tensor([2.0, 0.9, 1.0])
+    assert value_loss(values, old, returns, clip=None).tolist() == pytest.approx([0.5, 0.005, 0.32])
+    found = value_loss(values, old, returns, clip=0.5)
+    # Held at 0.5: errors 1.5 and 0.4, worse than 1 and 0.1; the third has not moved so far.
+    assert found.tolist() == pytest.approx([1.125, 0.08, 0.32])
+    torch.autograd.backward(found.sum())
+    assert values.grad is not None
+    assert values.grad.tolist() == pytest.approx([0.0, 0.0, -0.8])
+
+
+def test_the_distance_of_two_distributions_by_hand():
+    policy, reference = torch.tensor([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]), torch.tensor([[0.25, 0.75, 0.0], [0.2, 0.3, 0.5]])
+    logs = [values.log().clamp_min(-1e9) for values in (policy, reference)]
+    # 0.5 ln 2 + 0.5 ln (2/3); the same distribution; a label that stands for no command counts for nothing.
+    assert label_kl(*logs).tolist() == pytest.approx([0.5 * math.log(2) + 0.5 * math.log(2 / 3), 0.0])
 
 
 def test_kl_is_what_it_estimates():

@@ -10,7 +10,7 @@ from workbench.data.generate import Example
 from workbench.data.sets import policy_row, reflection_row
 from workbench.envs.catalog import make_env
 from workbench.errors import PromptError
-from workbench.models.policy import Decision
+from workbench.models.policy import Decision, Judgement
 from workbench.prompts import (
     ACTION,
     ANALYZE,
@@ -347,7 +347,7 @@ def test_a_cut_prompt_is_told_to_the_record(taxi):
     playing = script(make_env("taxi", horizon=1), Assignment("t", "rl", 0, TASK, "full", seed=7), rules)
     next(playing)
     with pytest.raises(StopIteration) as ended:
-        playing.send(np.log(np.full(6, 1 / 6)))
+        playing.send(Judgement(np.log(np.full(6, 1 / 6))))
     turn = ended.value.value.turns[0]
     assert turn.prompt_was_cut
     assert len(turn.prompt_token_ids) == size - 3

@@ -1,73 +1,25 @@
 """REINFORCE: one update against the same gradient worked out in one go."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tests.small_play import assignments, collector
+from tests.small_updates import assert_close, changes, fresh_policy, gradient, played_steps, settings_of, sgd
 from workbench.config import ReplaySettings, RLSettings
-from workbench.models.policy import Decision, Policy
-from workbench.models.scoring import entropy
-from workbench.trainers.advantages import returns_to_go
+from workbench.models.policy import Decision
 from workbench.trainers.reinforce import Reinforce
-from workbench.trainers.replay import Step
 
-PLAIN = RLSettings(baseline="none", whiten_advantages=False, entropy_coef=0.0, max_grad_norm=1e9, per_device_train_batch_size=256)
-CLOSE = 1e-6
-
-
-def fresh_policy() -> Policy:
-    return collector().policy
+PLAIN = settings_of("reinforce")
 
 
 @pytest.fixture(scope="module")
 def steps():
     """Turns of ten trajectories."""
-    found: list[Step] = []
-    for trajectory in collector().collect(assignments(count=10)):
-        returns = returns_to_go([turn.reward for turn in trajectory.turns])
-        for turn, value in zip(trajectory.turns, returns, strict=True):
-            key = f"{trajectory.stage} {turn.state_key}"
-            found.append(Step(turn.prompt_token_ids, turn.label_token_ids, turn.chosen_index, turn.log_prob, value, key))
+    found = played_steps(RLSettings())
     assert len(found) > 20
     return found
-
-
-def sgd(policy: Policy) -> torch.optim.Optimizer:
-    """Changes every weight by exactly its gradient."""
-    return torch.optim.SGD([value for _, value in policy.player.trainable_parameters()], lr=1.0)
-
-
-def changes(settings: RLSettings, steps: Sequence[Step], replayed: Sequence[Step] = ()) -> tuple[torch.Tensor, Any]:
-    """What one update with plain gradient descent takes away from the weights, and its result."""
-    policy = fresh_policy()
-    before = flat(policy)
-    result = Reinforce(policy, sgd(policy), settings).update(steps, replayed)
-    return before - flat(policy), result
-
-
-def flat(policy: Policy) -> torch.Tensor:
-    return torch.cat([value.detach().double().flatten() for value in policy.player.model.parameters()])
-
-
-def gradient(steps: Sequence[Step], weights: Sequence[float], *, entropy_coef: float = 0.0, temperature: float = 1.0) -> torch.Tensor:
-    """Of -(sum of weight x log-probability + coef x entropy) / N, in one pass per turn."""
-    policy = fresh_policy()
-    policy.player.trainable_parameters()
-    loss = torch.zeros(())
-    for step, weight in zip(steps, weights, strict=True):
-        log_probs = policy.log_probs([Decision(step.prompt_token_ids, step.label_token_ids)], temperature=temperature)
-        loss = loss - (weight * log_probs[0, step.chosen] + entropy_coef * entropy(log_probs)[0]) / len(steps)
-    torch.autograd.backward(loss)
-    return torch.cat([value.grad.double().flatten() for value in policy.player.model.parameters() if value.grad is not None])
-
-
-def assert_close(one: torch.Tensor, other: torch.Tensor, tolerance: float = CLOSE) -> None:
-    torch.testing.assert_close(one, other, atol=tolerance, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [1, 7, 16])

@@ -13,7 +13,7 @@ from workbench.data.teachers import make_teacher
 from workbench.envs.catalog import make_env
 from workbench.envs.text_env import Info, Outcome, TextEnv
 from workbench.errors import EnvError
-from workbench.models.policy import Decision
+from workbench.models.policy import Decision, Judgement
 from workbench.models.reflection import HintReflection
 from workbench.prompts import ANALYZE
 from workbench.records import Reflection, Trajectory
@@ -76,9 +76,9 @@ class CountingPolicy:
         self.policy = policy
         self.sizes: list[int] = []
 
-    def distributions(self, decisions: Sequence[Decision], *, temperature: float) -> list[np.ndarray]:
+    def judge(self, decisions: Sequence[Decision], *, temperature: float) -> list[Judgement]:
         self.sizes.append(len(decisions))
-        found: list[np.ndarray] = self.policy.distributions(decisions, temperature=temperature)
+        found: list[Judgement] = self.policy.judge(decisions, temperature=temperature)
         return found
 
 

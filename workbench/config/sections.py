@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from workbench.config.algorithms import GRPOSettings, PPOSettings
 from workbench.config.base import Count, Rate, Section
 
 
@@ -24,7 +25,7 @@ class SFTSettings(Section):
 
 
 class ReplaySettings(Section):
-    """Replay of successful trajectories."""
+    """Replay of successful trajectories, for algorithm=reinforce and rft."""
 
     capacity: int = Field(200, ge=0, description="Successful trajectories kept; 0 turns replay off")
     trajectories_per_update: int = Field(4, ge=0, description="How many join each update")
@@ -34,7 +35,11 @@ class ReplaySettings(Section):
 class RLSettings(Section):
     """Online fine-tuning of the policy."""
 
-    algorithm: Literal["reinforce"] = Field("reinforce")
+    algorithm: Literal["reinforce", "ppo", "grpo", "rloo", "rft"] = Field(
+        "reinforce",
+        description="Policy gradient with a baseline; clipped, with a critic (ppo); against others from the same start (grpo, rloo); "
+        "imitation of its own successes (rft)",
+    )
     max_steps: Count = Field(120, description="Updates")
     trajectories_per_update: Count = Field(64)
     rollout_batch_size: Count = Field(64, description="Trajectories played at once; has no effect on what each meets")
@@ -47,14 +52,41 @@ class RLSettings(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     entropy_coef: float = Field(0.003, ge=0, description="Weight of the entropy bonus, a term of the loss")
     gamma: Rate = Field(1.0, description="Discount of later rewards")
-    baseline: Literal["state", "batch", "none"] = Field("state", description="Running mean return of the same state, or the batch mean")
-    whiten_advantages: bool = Field(True)
+    baseline: Literal["state", "batch", "none"] = Field(
+        "state", description="algorithm=reinforce: running mean return of the same state, or the batch mean"
+    )
+    whiten_advantages: bool = Field(True, description="Shift and scale to mean 0 and deviation 1; grpo has grpo.scale_rewards instead")
+    group_size: int = Field(8, ge=2, description="algorithm=grpo, rloo: trajectories from the same start; divides trajectories_per_update")
+    credit: Literal["turn", "trajectory"] = Field(
+        "turn", description="algorithm=grpo, rloo: a turn answers for the rewards from it on, or every turn for the whole trajectory"
+    )
+    kl_coef: float = Field(0.0, ge=0, description="Weight of KL(policy || policy before online learning), a term of the loss")
+    train_reflection: bool = Field(
+        False, description="Train the reflection player, too, by the same advantages; reflection.decoding must be sample"
+    )
+    reflection_learning_rate: float = Field(1e-4, gt=0, le=1, description="For train_reflection")
+    ppo: PPOSettings = PPOSettings()
+    grpo: GRPOSettings = GRPOSettings()
     replay: ReplaySettings = ReplaySettings()
     eval_steps: int = Field(20, ge=0, description="Updates between evaluations; 0 evaluates at the end only")
     eval_trajectories: Count = Field(200)
     save_steps: Count = Field(20, description="Updates between checkpoints")
     save_total_limit: Count = Field(3, description="Checkpoints kept per phase")
     gradient_checkpointing: bool = Field(False)
+
+    @property
+    def grouped(self) -> bool:
+        """True where trajectories are compared with others from the same start."""
+        return self.algorithm in ("grpo", "rloo")
+
+    @model_validator(mode="after")
+    def _groups_fill_an_update(self) -> "RLSettings":
+        if self.grouped and self.trajectories_per_update % self.group_size:
+            raise ValueError(
+                f"algorithm={self.algorithm} plays groups of group_size={self.group_size}, "
+                f"and trajectories_per_update={self.trajectories_per_update} is not a multiple of it"
+            )
+        return self
 
 
 class CurriculumConfig(Section):

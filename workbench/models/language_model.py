@@ -4,7 +4,8 @@ Two players may share one model in memory under two adapters; :meth:`LanguageMod
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +29,14 @@ class Batch(NamedTuple):
     mask_BT: Tensor | None
     """1 where a token is real; None when no row is padded, which lets attention take its fastest way."""
     positions_BT: Tensor | None
+
+
+class LastStates(NamedTuple):
+    """What a model makes of prompts at their last position."""
+
+    logits_BV: Tensor
+    hidden_BE: Tensor
+    """After the last block and its norm."""
 
 
 def left_padded(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> Batch:
@@ -62,6 +71,7 @@ class LanguageModel:
         self._takes_positions = "position_ids" in inspect.signature(base.forward).parameters
         config: Any = base.config
         self.context = context_length(config)
+        self.hidden_size = int(config.get_text_config().hidden_size)
         self.vocabulary = int(config.vocab_size)
         self.pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
 
@@ -114,6 +124,24 @@ class LanguageModel:
             return self._last_logits_of(split)
         logits: Tensor = self.forward(left_padded(prompts, self.pad_id, self.device)).logits
         return logits[:, -1]
+
+    def last_states(self, prompts: Sequence[Sequence[int]]) -> LastStates:
+        """As :meth:`last_logits`, with the hidden state that the logits are made of."""
+        with self._watched_head() as seen:
+            logits_BV = self.last_logits(prompts)
+        return LastStates(logits_BV, seen[-1][:, -1])
+
+    @contextmanager
+    def _watched_head(self) -> Iterator[list[Tensor]]:
+        # Whatever the architecture and its adapters, the hidden state is what its language-model head is fed.
+        base = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        head: Any = base.get_output_embeddings()
+        seen: list[Tensor] = []
+        handle = head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        try:
+            yield seen
+        finally:
+            handle.remove()
 
     def _can_share_heads(self) -> bool:
         # A checkpointed pass has no cache, and dropout would differ between prompts that share a head; both come with training mode.

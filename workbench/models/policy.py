@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.models.critic import Critic
 from workbench.models.language_model import LanguageModel
 from workbench.models.scoring import IMPOSSIBLE, label_log_probs
 
@@ -16,6 +17,24 @@ class Decision(NamedTuple):
 
     prompt_token_ids: Sequence[int]
     label_token_ids: Sequence[int]
+
+
+class Reading(NamedTuple):
+    """What the policy makes of a batch of decisions."""
+
+    log_probs_BK: Tensor
+    """Of every label, nats, -1e9 on padding."""
+    hidden_BE: Tensor
+    """Its last hidden state at the last position of each prompt: what a critic reads."""
+
+
+class Judgement(NamedTuple):
+    """The policy's answer to one decision."""
+
+    log_probs: np.ndarray
+    """Over the decision's labels, nats, float64, (K,)."""
+    value: float | None = None
+    """The critic's estimate of what is still to be earned, environment units; None without a critic."""
 
 
 def label_tensors(decisions: Sequence[Decision], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -32,11 +51,15 @@ class Policy:
     Args:
         player: The language model.
         batch_tokens: Rough bound on the padded tokens of one forward pass.
+
+    Attributes:
+        critic: Judges states beside the choice, for algorithms that have one; None otherwise.
     """
 
     def __init__(self, player: LanguageModel, *, batch_tokens: int = 16_384) -> None:
         self.player = player
         self.batch_tokens = batch_tokens
+        self.critic: Critic | None = None
 
     def log_probs(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> Tensor:
         """Log-probability of every label, nats, (B, K), -1e9 on padding; differentiable when gradients are on."""
@@ -44,16 +67,32 @@ class Policy:
         ids_BK, mask_BK = label_tensors(decisions, self.player.device)
         return label_log_probs(logits_BV, ids_BK, mask_BK, temperature=temperature)
 
+    def read(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> Reading:
+        """As :meth:`log_probs`, with the hidden states, from one pass; both differentiable when gradients are on."""
+        states = self.player.last_states([decision.prompt_token_ids for decision in decisions])
+        ids_BK, mask_BK = label_tensors(decisions, self.player.device)
+        return Reading(label_log_probs(states.logits_BV, ids_BK, mask_BK, temperature=temperature), states.hidden_BE)
+
     @torch.inference_mode()
-    def distributions(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> list[np.ndarray]:
-        """Log-probabilities over each decision's labels, float64 arrays of shape (K,), in the order asked."""
+    def judge(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> list[Judgement]:
+        """Log-probabilities over each decision's labels in the order asked and, where there is a critic, the state's value."""
         self.player.activate()
-        results: list[np.ndarray] = [np.empty(0)] * len(decisions)
+        results: list[Judgement] = [Judgement(np.empty(0))] * len(decisions)
         for rows in length_batches([len(decision.prompt_token_ids) for decision in decisions], self.batch_tokens):
-            log_probs_BK = self.log_probs([decisions[row] for row in rows], temperature=temperature).cpu().double().numpy()
-            for row, values in zip(rows, log_probs_BK, strict=True):
-                results[row] = values[values > IMPOSSIBLE / 2]
+            asked = [decisions[row] for row in rows]
+            values: Sequence[float | None] = [None] * len(rows)
+            if self.critic is None:
+                log_probs_BK = self.log_probs(asked, temperature=temperature)
+            else:
+                log_probs_BK, hidden_BE = self.read(asked, temperature=temperature)
+                values = self.critic(hidden_BE).tolist()
+            for row, own, value in zip(rows, log_probs_BK.cpu().double().numpy(), values, strict=True):
+                results[row] = Judgement(own[own > IMPOSSIBLE / 2], value)
         return results
+
+    def distributions(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> list[np.ndarray]:
+        """The log-probabilities of :meth:`judge` alone, float64 arrays of shape (K,)."""
+        return [judgement.log_probs for judgement in self.judge(decisions, temperature=temperature)]
 
 
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:

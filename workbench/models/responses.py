@@ -14,7 +14,13 @@ Ids = Sequence[int]
 
 
 def response_log_probs(
-    player: LanguageModel, prompts: Sequence[Ids], responses: Sequence[Ids], *, padding_side: Literal["left", "right"] = "left"
+    player: LanguageModel,
+    prompts: Sequence[Ids],
+    responses: Sequence[Ids],
+    *,
+    padding_side: Literal["left", "right"] = "left",
+    temperature: float = 1.0,
+    forbidden_ids: Tensor | None = None,
 ) -> Tensor:
     """Log-probability of every token of every response after its prompt, nats, float32, (N,). Differentiable.
 
@@ -26,6 +32,8 @@ def response_log_probs(
         prompts: Token ids; none is empty.
         responses: Token ids, the end-of-text included; none is empty.
         padding_side: Has no part in the numbers; on the left fewer logits are computed.
+        temperature: Divides the logits; what the responses were sampled at.
+        forbidden_ids: Ids that could not be sampled.
 
     Raises:
         DataError: A prompt or response is empty, or both together are longer than the model's context.
@@ -51,7 +59,7 @@ def response_log_probs(
     lengths_B = torch.tensor([len(response) for response in responses], device=player.device)
     is_token_BK = (columns_K >= starts_B[:, None]) & (columns_K < (starts_B + lengths_B)[:, None])
     token_ids_N = torch.tensor([token for response in responses for token in response], dtype=torch.long, device=player.device)
-    return chosen_log_probs(logits_BKV[is_token_BK], token_ids_N)
+    return chosen_log_probs(logits_BKV[is_token_BK], token_ids_N, temperature=temperature, forbidden_ids=forbidden_ids)
 
 
 def _right_padded(rows: Sequence[Ids], pad_id: int, device: torch.device) -> Batch:

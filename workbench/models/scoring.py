@@ -47,14 +47,14 @@ def token_log_probs(logits_BV: Tensor, *, temperature: float = 1.0, forbidden_id
     return torch.log_softmax(scaled_BV, dim=-1)
 
 
-def chosen_log_probs(logits_NV: Tensor, token_ids_N: Tensor) -> Tensor:
-    """Log-probability of one token in each row, nats, float32, (N,). Differentiable.
+def chosen_log_probs(logits_NV: Tensor, token_ids_N: Tensor, *, temperature: float = 1.0, forbidden_ids: Tensor | None = None) -> Tensor:
+    """Log-probability of one token in each row, nats, float32, (N,), with some ids ruled out. Differentiable.
 
     Example:
         >>> chosen_log_probs(torch.zeros(1, 4), torch.tensor([2])).exp().tolist()
         [0.25]
     """
-    return torch.log_softmax(logits_NV.float(), dim=-1).gather(1, token_ids_N[:, None])[:, 0]
+    return token_log_probs(logits_NV, temperature=temperature, forbidden_ids=forbidden_ids).gather(1, token_ids_N[:, None])[:, 0]
 
 
 def nucleus_log_probs(log_probs_BV: Tensor, top_p: float) -> Tensor:

@@ -97,13 +97,13 @@ class Collector:
             return
         started = time.perf_counter()
         decisions = [slot.question for slot in slots if isinstance(slot.question, Decision)]
-        distributions = self.policy.distributions(decisions, temperature=rules.policy_temperature)
+        judgements = self.policy.judge(decisions, temperature=rules.policy_temperature)
         self.timings.act += time.perf_counter() - started
         started = time.perf_counter()
-        for slot, log_probs in zip(slots, distributions, strict=True):
+        for slot, judgement in zip(slots, judgements, strict=True):
             assert slot.running is not None
             try:
-                slot.question = slot.running.send(log_probs)
+                slot.question = slot.running.send(judgement)
             except StopIteration as end:
                 results[slot.place] = end.value
                 if on_done is not None:

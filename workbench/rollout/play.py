@@ -14,7 +14,7 @@ import numpy as np
 from workbench.envs.breakage import naming
 from workbench.envs.text_env import Info, TextEnv
 from workbench.errors import EnvError
-from workbench.models.policy import Decision, Policy
+from workbench.models.policy import Decision, Judgement, Policy
 from workbench.models.reflection import ReflectionPlayer
 from workbench.prompts import PromptBuilder, assign_labels, suggested_command
 from workbench.records import Reflection, Trajectory, Turn
@@ -33,6 +33,9 @@ class Assignment:
     task: str
     stage: str
     seed: int
+    """Of world, labels and, for the first sample, all other dice."""
+    sample: int = 0
+    """Tells trajectories of one seed apart: same world and labels, other dice of both players."""
 
     @property
     def place(self) -> str:
@@ -104,7 +107,7 @@ class Rules:
 
 
 Question = Situation | Decision
-Answer = Reflection | np.ndarray
+Answer = Reflection | Judgement
 
 
 def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Question, Answer, Trajectory]:
@@ -113,8 +116,10 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
     Raises:
         EnvError: The environment broke; the message names the assignment's seed.
     """
-    seed = assignment.seed
-    dice = {name: generator(seed, name) for name in ("labels", "actions", "reflection", "teacher")}
+    seed, sample = assignment.seed, assignment.sample
+    dice = {name: generator(seed, name) for name in ("labels", "teacher")}
+    # The first sample has the dice that a trajectory of this seed has anyway.
+    dice |= {name: generator(seed, name, sample) if sample else generator(seed, name) for name in ("actions", "reflection")}
     turns: list[Turn] = []
     with naming(assignment.place):
         observation, info = env.reset(seed=derived_seed(seed, "env"), options={"task": assignment.task, "stage": assignment.stage})
@@ -126,8 +131,8 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
         ids = reflection_ids(reflection, rules)
         prompt = rules.prompts.policy(info["task_statement"], observation, ids, commands, labels)
         answer = yield Decision(prompt.token_ids, [label.token_id for label in labels])
-        assert isinstance(answer, np.ndarray)
-        choice = choose(answer, dice["actions"].random(), greedy=rules.temperature == 0)
+        assert isinstance(answer, Judgement)
+        choice = choose(answer.log_probs, dice["actions"].random(), greedy=rules.temperature == 0)
         state_key = info["state_key"]
         seen = observation
         with naming(assignment.place):
@@ -141,17 +146,18 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
                 state_key=state_key,
                 admissible_commands=commands,
                 labels=tuple(label.text for label in labels),
-                probabilities=tuple(np.exp(answer).tolist()),
+                probabilities=tuple(np.exp(answer.log_probs).tolist()),
                 command=commands[choice],
                 reflection=reflection,
                 prompt_token_ids=prompt.token_ids,
                 label_token_ids=tuple(label.token_id for label in labels),
-                log_prob=float(answer[choice]),
+                log_prob=float(answer.log_probs[choice]),
                 reward=reward,
                 terminated=terminated,
                 truncated=truncated,
                 prompt_was_cut=prompt.was_cut,
                 oracle_command=oracle[0] if oracle else None,
+                value=answer.value,
             )
         )
     return assignment.trajectory(turns, info)
@@ -194,7 +200,7 @@ def play(env: TextEnv, assignment: Assignment, rules: Rules, policy: Policy, ref
         question = next(running)
         while True:
             if isinstance(question, Decision):
-                question = running.send(policy.distributions([question], temperature=rules.policy_temperature)[0])
+                question = running.send(policy.judge([question], temperature=rules.policy_temperature)[0])
             else:
                 assert reflection is not None
                 question = running.send(reflection.reflect([question])[0])

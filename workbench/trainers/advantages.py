@@ -1,7 +1,7 @@
 """From rewards to advantages. Axis: N turns."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,61 @@ def returns_to_go(rewards: Sequence[float], *, gamma: float = 1.0) -> list[float
         total = reward + gamma * total
         result.append(total)
     return result[::-1]
+
+
+def generalized_advantages(rewards: Sequence[float], values: Sequence[float], *, gamma: float, lam: float) -> list[float]:
+    """Advantage of each turn of one trajectory: discounted sum of its own and later temporal-difference errors, environment units.
+
+    Schulman et al. 2016 (GAE, arXiv 1506.02438). The end is worth nothing, whether the task was over or the turns used up: the horizon
+    belongs to the task.
+
+    Args:
+        rewards: One a turn.
+        values: The critic's estimate before each turn.
+        gamma: Discount of later rewards.
+        lam: 0 trusts the critic, 1 the rewards.
+
+    Example:
+        >>> generalized_advantages([0.0, 1.0], [0.5, 0.25], gamma=1.0, lam=0.5)
+        [0.125, 0.75]
+    """
+    following, advantage, result = 0.0, 0.0, []
+    for reward, value in zip(reversed(rewards), reversed(values), strict=True):
+        advantage = reward + gamma * following - value + gamma * lam * advantage
+        following = value
+        result.append(advantage)
+    return result[::-1]
+
+
+def group_advantages(
+    returns: Sequence[Sequence[float]], *, credit: Literal["turn", "trajectory"], leave_one_out: bool
+) -> list[list[float]]:
+    """What each turn earned beyond what the group of trajectories from one start did, environment units.
+
+    With ``trajectory`` every turn answers for the whole return and is compared with the others' whole returns (outcome supervision). With
+    ``turn`` it answers for the rewards from it on and is compared with those of the others from the same turn number on, where they got so
+    far. Leaving out one's own return (RLOO: Ahmadian et al. 2024, arXiv 2402.14740) keeps the baseline independent of the choice it
+    judges; a turn that no other trajectory reached then has baseline 0. With it (GRPO: Shao et al. 2024, arXiv 2402.03300) it has its own.
+
+    Args:
+        returns: Of each trajectory the reward from each turn on; at least two trajectories, none empty.
+        credit: What a turn answers for.
+        leave_one_out: Whether a trajectory is left out of its own baseline.
+
+    Example:
+        >>> group_advantages([[3.0, 1.0], [1.0]], credit="turn", leave_one_out=True)
+        [[2.0, 1.0], [-2.0]]
+    """
+    result = []
+    for number, own in enumerate(returns):
+        values = own if credit == "turn" else [own[0]] * len(own)
+        advantages = []
+        for place, value in enumerate(values):
+            at = place if credit == "turn" else 0
+            others = [other[at] for one, other in enumerate(returns) if len(other) > at and not (leave_one_out and one == number)]
+            advantages.append(value - (sum(others) / len(others) if others else 0.0))
+        result.append(advantages)
+    return result
 
 
 def whiten(values_N: np.ndarray, *, reference_N: np.ndarray | None = None, epsilon: float = 1e-8) -> np.ndarray:

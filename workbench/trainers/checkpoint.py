@@ -1,8 +1,8 @@
 """Checkpoints: whole or absent, verified when read, and free of pickle.
 
 A checkpoint is a folder ``checkpoints/<phase>/000100`` with one subfolder per saved player (what
-``from_pretrained`` of transformers or PEFT reads), ``optimizer.safetensors``, ``state.json`` and a manifest
-of sizes and hashes. It is built under a hidden name and renamed when complete.
+``from_pretrained`` of transformers or PEFT reads), ``optimizer.safetensors``, an algorithm's own modules
+(``critic.safetensors``), ``state.json`` and a manifest of sizes and hashes. It is built under a hidden name and renamed when complete.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from workbench.errors import CheckpointError
@@ -114,6 +115,26 @@ def load_optimizer(checkpoint: Path, state: Mapping[str, Any], optimizer: torch.
         entries.setdefault(int(index), {})[key] = tensor
     groups = [{**group, **({"betas": tuple(group["betas"])} if "betas" in group else {})} for group in state["optimizer"]]
     optimizer.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def save_modules(folder: Path, modules: Mapping[str, torch.nn.Module]) -> None:
+    """Write ``<name>.safetensors`` for each module."""
+    for name, module in modules.items():
+        tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+        save_file(tensors, folder / f"{name}.safetensors")
+
+
+def load_modules(checkpoint: Path, modules: Mapping[str, torch.nn.Module]) -> None:
+    """Read what :func:`save_modules` wrote.
+
+    Raises:
+        CheckpointError: A module was not saved, or has another shape.
+    """
+    for name, module in modules.items():
+        try:
+            module.load_state_dict(load_file(checkpoint / f"{name}.safetensors"))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise CheckpointError(_damaged(checkpoint, f"{name}: {str(error).splitlines()[0]}")) from None
 
 
 def remove_checkpoint(checkpoint: Path) -> None:

@@ -1,6 +1,6 @@
 """The online loop, owned once: collect, score, update, record, evaluate, save, resume.
 
-An algorithm (``reinforce.py``) turns a batch of steps into an update; everything around it is here.
+An algorithm (``algorithm.py`` says what that is) turns a batch of steps into an update; everything around it is here.
 """
 
 import time
@@ -18,15 +18,18 @@ from workbench.curriculum import make_curriculum
 from workbench.data.splits import Splits
 from workbench.errors import RunStopped
 from workbench.evaluation.evaluate import Evaluation, evaluate, summary
+from workbench.models.language_model import LanguageModel
+from workbench.models.loading import POLICY, REFLECTION
 from workbench.models.reflection import ModelReflection
 from workbench.records import Reflection, Trajectory
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Assignment
 from workbench.seeding import derived_seed, generator
 from workbench.store.writer import RunWriter
-from workbench.trainers.advantages import returns_to_go
-from workbench.trainers.checkpoint import load_optimizer, save_checkpoint
-from workbench.trainers.reinforce import Reinforce
+from workbench.trainers.algorithms import make_algorithm
+from workbench.trainers.checkpoint import load_modules, load_optimizer, save_checkpoint, save_modules
+from workbench.trainers.collecting import assignments, steps_of
+from workbench.trainers.reflecting import ReflectionLearner
 from workbench.trainers.replay import ReplayBuffer, Step
 from workbench.trainers.sft import scheduler_state
 
@@ -36,7 +39,7 @@ Progress = Callable[[int, dict[str, float]], None]
 
 @dataclass
 class OnlineLoop:
-    """Fine-tunes the policy of ``collector`` online, with its reflection player frozen.
+    """Fine-tunes the policy of ``collector`` online, with its reflection player frozen unless ``rl.train_reflection`` is set.
 
     Attributes:
         config: The run's configuration.
@@ -61,10 +64,16 @@ class OnlineLoop:
         self.optimizer = torch.optim.AdamW(
             [value for _, value in player.trainable_parameters()], lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
+        self.algorithm = make_algorithm(self.collector.policy, self.optimizer, settings, seed=self.config.seed)
+        reflection = self.collector.reflection
+        self.reflecting = (
+            ReflectionLearner(reflection, self.optimizer, settings)
+            if settings.train_reflection and isinstance(reflection, ModelReflection)
+            else None
+        )
         self.scheduler = get_scheduler(
             settings.lr_scheduler_type, self.optimizer, num_warmup_steps=0, num_training_steps=settings.max_steps
         )
-        self.algorithm = Reinforce(self.collector.policy, self.optimizer, settings)
         self.curriculum = make_curriculum(self.config.curriculum, self.collector.make_env().stages, settings.max_steps)
         self.replay = ReplayBuffer(settings.replay.capacity)
         self.update = 0
@@ -73,9 +82,11 @@ class OnlineLoop:
 
     def restore(self, checkpoint: Path, state: dict[str, Any]) -> None:
         """Continue from a checkpoint's state; the policy's weights are the caller's to load."""
+        load_modules(checkpoint, self.algorithm.modules)
         load_optimizer(checkpoint, state, self.optimizer)
         self.scheduler.load_state_dict(state["scheduler"])
-        self.algorithm.baseline.load_state_dict(state["baseline"])
+        # A checkpoint from before there were several algorithms holds the baseline by itself.
+        self.algorithm.load_state_dict(state["algorithm"] if "algorithm" in state else {"baseline": state["baseline"]})
         self.curriculum.load_state_dict(state["curriculum"])
         self.replay.load_state_dict(state["replay"])
         if isinstance(self.collector.reflection, ModelReflection):
@@ -118,14 +129,16 @@ class OnlineLoop:
         started = time.perf_counter()
         trajectories = self.collector.collect(self._assignments(stage))
         collected = time.perf_counter()
-        steps = [self._steps(trajectory) for trajectory in trajectories]
+        steps = [self._steps(trajectory, number) for number, trajectory in enumerate(trajectories)]
         fresh = [step for own in steps for step in own]
-        settings = self.config.rl
-        replayed = self.replay.sample(settings.replay.trajectories_per_update, generator(self.config.seed, "replay", self.update))
+        replayed = self._replayed() if self.algorithm.replays else []
         torch.manual_seed(derived_seed(self.config.seed, "update", self.update))
         result = self.algorithm.update(fresh, replayed)
+        if self.reflecting is not None:
+            result.metrics.update(self.reflecting.update(trajectories, result.advantages))
         self.scheduler.step()
-        self.replay.add(trajectories, steps)
+        if self.algorithm.replays:
+            self.replay.add(trajectories, steps)
         self.update += 1
         change = self.curriculum.record(stage, [trajectory.success for trajectory in trajectories])
         if change is not None:
@@ -150,7 +163,7 @@ class OnlineLoop:
         reflection = self.collector.reflection
         state: dict[str, Any] = {
             "scheduler": scheduler_state(self.scheduler),
-            "baseline": self.algorithm.baseline.state_dict(),
+            "algorithm": self.algorithm.state_dict(),
             "curriculum": self.curriculum.state_dict(),
             "replay": self.replay.state_dict(),
             "memo": dump_memo(reflection.memo) if isinstance(reflection, ModelReflection) else [],
@@ -160,8 +173,9 @@ class OnlineLoop:
             self.checkpoints,
             self.update,
             state=state,
-            players={"policy": self.collector.policy.player},
+            players=self._trained(),
             optimizer=self.optimizer,
+            extra=lambda folder: save_modules(folder, self.algorithm.modules),
             keep=self.config.rl.save_total_limit,
         )
         # Many small parts are slow to read; an older checkpoint can still rewind into a merged one.
@@ -188,28 +202,20 @@ class OnlineLoop:
         return found
 
     def _assignments(self, stage: str) -> list[Assignment]:
-        count = self.config.rl.trajectories_per_update
-        tasks, seed, first = self.tasks[stage]["train"], self.config.seed, self.update * count
-        return [
-            Assignment(
-                trajectory_id=f"{PHASE}-{self.update + 1:06d}-{place:04d}",
-                phase=PHASE,
-                update=self.update + 1,
-                task=tasks[_shuffled_place(seed, stage, first + place, len(tasks))],
-                stage=stage,
-                seed=derived_seed(seed, "trajectory", self.update, place),
-            )
-            for place in range(count)
-        ]
+        tasks = self.tasks[stage]["train"]
+        return assignments(self.config.rl, tasks, stage, seed=self.config.seed, phase=PHASE, update=self.update)
 
-    def _steps(self, trajectory: Trajectory) -> list[Step]:
-        returns = returns_to_go([turn.reward for turn in trajectory.turns], gamma=self.config.rl.gamma)
-        return [
-            Step(
-                turn.prompt_token_ids, turn.label_token_ids, turn.chosen_index, turn.log_prob, value, f"{trajectory.stage} {turn.state_key}"
-            )
-            for turn, value in zip(trajectory.turns, returns, strict=True)
-        ]
+    def _steps(self, trajectory: Trajectory, number: int = 0) -> list[Step]:
+        return steps_of(trajectory, self.config.rl, number=number)
+
+    def _trained(self) -> dict[str, LanguageModel]:
+        trained = {POLICY: self.collector.policy.player}
+        if self.reflecting is not None:
+            trained[REFLECTION] = self.reflecting.reflection.player
+        return trained
+
+    def _replayed(self) -> list[Step]:
+        return self.replay.sample(self.config.rl.replay.trajectories_per_update, generator(self.config.seed, "replay", self.update))
 
     def _metrics(self, trajectories: Sequence[Trajectory], stage: str) -> dict[str, float]:
         means = summary(trajectories)
@@ -230,12 +236,6 @@ class OnlineLoop:
         if "suggestion_is_oracle" in means:
             metrics["reflection/suggestion_is_oracle"] = means["suggestion_is_oracle"]
         return metrics
-
-
-def _shuffled_place(seed: int, stage: str, number: int, count: int) -> int:
-    """Place of the ``number``-th trajectory's task in an endless pass over ``count`` tasks, reshuffled each time."""
-    epoch, place = divmod(number, count)
-    return int(generator(seed, "tasks", stage, epoch).permutation(count)[place])
 
 
 def dump_memo(memo: dict[tuple[int, ...], Reflection]) -> list[list[Any]]:

@@ -1,30 +1,24 @@
 """REINFORCE with a baseline, whitened advantages, an entropy bonus and replay with clipped importance weights.
 
-The algorithm turns a batch of steps into an update; collecting, curriculum, recording and saving are the
-loop's. Williams 1992; Reflect-RL, section 3.2.
+Williams 1992; Reflect-RL, section 3.2.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from workbench.config import RLSettings
-from workbench.models.policy import Decision, Policy
-from workbench.models.scoring import entropy
+from workbench.models.policy import Policy
 from workbench.trainers.advantages import StateBaseline, whiten
-from workbench.trainers.objectives import clipped_importance_weights, is_finite, kl_estimate, reinforce_loss
+from workbench.trainers.algorithm import UpdateResult
+from workbench.trainers.learner import Learner, Pass
+from workbench.trainers.objectives import clipped_importance_weights, reinforce_loss
 from workbench.trainers.replay import Step
 
-
-class UpdateResult(NamedTuple):
-    """What an update did."""
-
-    advantages: list[float]
-    """Of each on-policy step, in order, as the loss used them."""
-    metrics: dict[str, float]
+__all__ = ["Reinforce", "UpdateResult"]
 
 
 class Reinforce:
@@ -34,43 +28,39 @@ class Reinforce:
         policy: The policy player; its own parameters are trained.
         optimizer: Over those parameters.
         settings: Of the update.
+        seed: Unused: nothing is drawn here.
     """
 
-    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings) -> None:
-        self.policy = policy
-        self.optimizer = optimizer
+    replays = True
+
+    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int = 0) -> None:
         self.settings = settings
+        self.learner = Learner(policy, optimizer, settings)
+        self.modules = self.learner.modules
         self.baseline = StateBaseline()
 
     def update(self, steps: Sequence[Step], replayed: Sequence[Step]) -> UpdateResult:
         """Learn from freshly collected ``steps`` and from ``replayed`` ones."""
-        everything = [*steps, *replayed]
+        everything, fresh = [*steps, *replayed], len(steps)
         advantages_N = self._advantages(steps, everything)
-        self.policy.player.activate(training=self.settings.gradient_checkpointing)
-        sums: dict[str, float] = {"loss/policy": 0.0, "policy/entropy": 0.0, "policy/kl": 0.0}
-        norms: list[float] = []
-        skipped = 0
-        chunks = self._chunks(everything)
-        group = self.settings.gradient_accumulation_steps or len(chunks)
-        for start in range(0, len(chunks), group):
-            rows = [row for chunk in chunks[start : start + group] for row in chunk]
-            self.optimizer.zero_grad(set_to_none=True)
-            losses = [
-                self._backward(everything, chunk, len(steps), advantages_N, len(rows), sums) for chunk in chunks[start : start + group]
-            ]
-            norm = torch.nn.utils.clip_grad_norm_(
-                [p for g in self.optimizer.param_groups for p in g["params"]], self.settings.max_grad_norm
-            )
-            if all(map(is_finite, losses)) and is_finite(norm):
-                self.optimizer.step()
-                norms.append(float(norm))
-            else:  # one broken step must not poison the weights; it is counted and reported
-                skipped += 1
-            sums["loss/policy"] += sum(float(loss) for loss in losses) * len(rows) / len(everything)
-        metrics = {**sums, "policy/entropy": sums["policy/entropy"] / len(everything), "policy/kl": sums["policy/kl"] / max(1, len(steps))}
-        metrics["policy/gradient_norm"] = float(np.mean(norms)) if norms else float("nan")
-        metrics["policy/skipped_steps"] = float(skipped)
-        return UpdateResult(advantages_N[: len(steps)].tolist(), metrics)
+
+        def loss(one: Pass) -> Tensor:
+            weights_N = clipped_importance_weights(one.picked_N, one.behaviour_N, limit=self.settings.replay.max_importance_weight)
+            is_fresh_N = torch.tensor([row < fresh for row in one.rows], device=weights_N.device)
+            weights_N = torch.where(is_fresh_N, torch.ones_like(weights_N), weights_N)
+            coefficient = self.settings.entropy_coef
+            return reinforce_loss(one.picked_N, one.of(advantages_N), weights_N, one.entropies_N, entropy_coef=coefficient, total=one.total)
+
+        metrics = self.learner.learn(everything, self.learner.plan(everything, range(len(everything))), loss, fresh=fresh)
+        return UpdateResult(advantages_N[:fresh].tolist(), metrics)
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"baseline": self.baseline.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave."""
+        self.baseline.load_state_dict(state["baseline"])
 
     def _advantages(self, steps: Sequence[Step], everything: Sequence[Step]) -> np.ndarray:
         returns_N = np.array([step.return_to_go for step in everything])
@@ -88,39 +78,3 @@ class Reinforce:
             return advantages_N
         # Scale by the fresh steps alone: replayed successes would shrink what failures teach.
         return whiten(advantages_N, reference_N=advantages_N[:fresh])
-
-    def _chunks(self, steps: Sequence[Step]) -> list[list[int]]:
-        size = self.settings.per_device_train_batch_size
-        prompts = [step.prompt_token_ids for step in steps]
-        # Rows of similar length share a pass: less padding, same sum. So do rows that begin alike, whose beginnings are then computed
-        # once; but not where a pass is a step of its own, which should see many states.
-        one_step = self.settings.gradient_accumulation_steps == 0
-        order = sorted(range(len(steps)), key=lambda row: (len(prompts[row]), prompts[row] if one_step else (), row))
-        return [order[start : start + size] for start in range(0, len(order), size)]
-
-    def _backward(
-        self, steps: Sequence[Step], rows: Sequence[int], fresh: int, advantages_N: np.ndarray, total: int, sums: dict[str, float]
-    ) -> Tensor:
-        chosen = [steps[row] for row in rows]
-        device = self.policy.player.device
-        decisions = [Decision(step.prompt_token_ids, step.label_token_ids) for step in chosen]
-        log_probs_NK = self.policy.log_probs(decisions, temperature=self.settings.temperature)
-        picked_N = log_probs_NK.gather(1, torch.tensor([[step.chosen] for step in chosen], device=device))[:, 0]
-        behaviour_N = torch.tensor([step.log_prob for step in chosen], device=device, dtype=torch.float32)
-        is_fresh_N = torch.tensor([row < fresh for row in rows], device=device)
-        weights_N = clipped_importance_weights(picked_N, behaviour_N, limit=self.settings.replay.max_importance_weight)
-        weights_N = torch.where(is_fresh_N, torch.ones_like(weights_N), weights_N)
-        entropies_N = entropy(log_probs_NK)
-        loss = reinforce_loss(
-            picked_N,
-            torch.tensor(advantages_N[list(rows)], device=device, dtype=torch.float32),
-            weights_N,
-            entropies_N,
-            entropy_coef=self.settings.entropy_coef,
-            total=total,
-        )
-        torch.autograd.backward(loss)
-        sums["policy/entropy"] += float(entropies_N.detach().sum())
-        if bool(is_fresh_N.any()):
-            sums["policy/kl"] += float(kl_estimate(picked_N[is_fresh_N], behaviour_N[is_fresh_N])) * int(is_fresh_N.sum())
-        return loss.detach()

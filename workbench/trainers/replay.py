@@ -21,6 +21,16 @@ class Step(NamedTuple):
     return_to_go: float
     """Environment units."""
     baseline_key: str
+    reward: float = 0.0
+    """Of this turn alone, environment units."""
+    value: float | None = None
+    """The critic's estimate before the turn, environment units; None where there was no critic."""
+    trajectory: int = 0
+    """Number of its trajectory within the update."""
+    group: int = 0
+    """Number of its group of trajectories with one start; without groups every trajectory is one."""
+    success: bool = False
+    """Whether its trajectory solved the task."""
 
 
 class ReplayBuffer:
