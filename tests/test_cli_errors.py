@@ -98,6 +98,10 @@ REFUSED = {
     "negative seed": (("taxi-smoke", "--seed", "-1"), r"seed: Input should be greater than or equal to 0, found -1"),
     "phases out of order": (("taxi-smoke", "--set", "phases=[rl, generate]"), r"must follow the order"),
     "phases without data": (("taxi-smoke", "--set", "phases=[sft-policy]"), r"phases has sft-policy but not generate"),
+    "tiny without its tokenizer": (
+        ("taxi-smoke", "--set", "phases=[rl, evaluate]"),
+        r"phases lacks generate, which trains the tokenizer of `tiny`",
+    ),
     "unknown environment": (("taxi-smoke", "--set", "env.name=taxy"), r"unknown environment 'taxy'; did you mean 'taxi'"),
     "unknown option": (("taxi-smoke", "--set", "env.options.horizont=3"), r"unexpected keyword argument 'horizont'.*its options: horizon"),
     "unknown stage": (("taxi-smoke", "--set", "curriculum.stages=[pick]"), r"unknown stage 'pick'; did you mean 'pickup'"),

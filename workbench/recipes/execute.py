@@ -14,7 +14,7 @@ from workbench.config import RunConfig, load_config
 from workbench.errors import ConfigError, RunBusyError, RunStopped, StoreError, WorkbenchError
 from workbench.jobs.lease import DeviceLease
 from workbench.jobs.waiting import is_first
-from workbench.models.loading import POLICY, REFLECTION, resolve_device
+from workbench.models.loading import POLICY, REFLECTION, model_of, resolve_device
 from workbench.recipes import reflect_rl, rlmec, rlmec_parent
 from workbench.recipes.preflight import preflight
 from workbench.recipes.session import Session, open_session
@@ -65,9 +65,16 @@ def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None 
 
 
 def _needs_players(config: RunConfig) -> None:
+    if "generate" in config.phases:
+        return
     needs = [phase for phase in config.phases if phase in ("sft-reflection", "sft-policy")]
-    if needs and "generate" not in config.phases:
+    if needs:
         raise ConfigError(f"phases has {needs[0]} but not generate, so there would be no data; add generate")
+    reflects = config.recipe == "reflect-rl" and config.reflection.kind in ("model", "shuffled")
+    if "tiny" in (model_of(config, POLICY), model_of(config, REFLECTION) if reflects else ""):
+        raise ConfigError(
+            "phases lacks generate, which trains the tokenizer of `tiny` players; add generate, or train --from a run that has it"
+        )
 
 
 def _adopt(parent: RunPaths, child: RunPaths) -> None:
