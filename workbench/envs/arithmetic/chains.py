@@ -7,9 +7,6 @@ import numpy as np
 from workbench.envs.arithmetic.draft import Draft, one_of
 from workbench.envs.arithmetic.expressions import State, usual_way
 
-HELD_OUT = range(30, 35)
-"""Numbers that stand in a question of the split ``held-out`` and of no other."""
-
 
 class Size(NamedTuple):
     """How hard a stage is."""
@@ -25,12 +22,15 @@ class Size(NamedTuple):
     """No value on the way is larger."""
     brackets: float
     """Chance that two neighbours stand in brackets."""
+    held_out: range
+    """Numbers that stand in questions of the split ``held-out`` and in no other question of the stage."""
 
 
 SIZES = {
-    "short": Size((2,), range(2, 50), range(2, 6), 12, 99, 0.0),
-    "medium": Size((3,), range(2, 50), range(2, 10), 12, 150, 0.0),
-    "long": Size((3, 4, 5), range(2, 50), range(2, 10), 20, 200, 0.5),
+    "easy": Size((2, 3), range(2, 10), range(2, 4), 9, 30, 0.0, range(7, 8)),
+    "short": Size((2,), range(2, 50), range(2, 6), 12, 99, 0.0, range(30, 35)),
+    "medium": Size((3,), range(2, 50), range(2, 10), 12, 150, 0.0, range(30, 35)),
+    "long": Size((3, 4, 5), range(2, 50), range(2, 10), 20, 200, 0.5, range(30, 35)),
 }
 _OPERATORS = ("+", "-", "*")
 _WEIGHTS = (0.4, 0.35, 0.25)
@@ -40,7 +40,7 @@ def draw_chain(dice: np.random.Generator, stage: str, *, held_out: bool) -> Draf
     """One chain, or None when what was drawn is too large, negative on the way, or of the wrong split."""
     size = SIZES[stage]
     state = _drawn(dice, size, held_out=held_out)
-    if held_out != any(int(token) in HELD_OUT for token in state if token.isdigit()):
+    if held_out != any(int(token) in size.held_out for token in state if token.isdigit()):
         return None
     way = usual_way(state)
     if way is None or any(step.value > size.largest for step in way):
@@ -51,7 +51,7 @@ def draw_chain(dice: np.random.Generator, stage: str, *, held_out: bool) -> Draf
 
 
 def _drawn(dice: np.random.Generator, size: Size, *, held_out: bool) -> State:
-    operands = [number for number in size.operands if held_out or number not in HELD_OUT]
+    operands = [number for number in size.operands if held_out or number not in size.held_out]
     operators = [one_of(dice, _OPERATORS, _WEIGHTS) for _ in range(one_of(dice, size.operations))]
     tokens = [str(one_of(dice, operands))]
     for place, operator in enumerate(operators):

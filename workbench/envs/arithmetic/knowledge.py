@@ -47,7 +47,7 @@ def draw_quiz(dice: np.random.Generator, stage: str, *, held_out: bool) -> Draft
     kind = _kind_of(name)
     food = world.eats[kind]
     place = world.grows[food]
-    chain = (f"{name} is a {kind}", f"every {kind} eats {food}", f"{food} can be found in {place}")
+    chain = (is_a(name, kind), f"every {kind} eats {food}", f"{food} can be found in {place}")
     asked, answer, pool = (
         (f"What is {name}?", kind, _KINDS),
         (f"What does {name} eat?", food, _FOODS),
@@ -79,7 +79,7 @@ def _distractors(dice: np.random.Generator, needed: tuple[str, ...], *, held_out
         form = int(dice.integers(len(needed)))
         if form == 0:
             name = _name(dice, held_out=held_out)
-            fact = f"{name} is a {_kind_of(name)}"
+            fact = is_a(name, _kind_of(name))
         elif form == 1:
             kind = one_of(dice, _KINDS)
             fact = f"every {kind} eats {world.eats[kind]}"
@@ -96,6 +96,11 @@ def _name(dice: np.random.Generator, *, held_out: bool) -> str:
         name = "".join(one_of(dice, _ONSETS) + one_of(dice, _VOWELS) for _ in range(2)) + one_of(dice, _ENDINGS)
         if is_held_out(name) == held_out:
             return name
+
+
+def is_a(name: str, kind: str) -> str:
+    """``bado is a heron``, ``bado is an otter``."""
+    return f"{name} is {'an' if kind[0] in _VOWELS else 'a'} {kind}"
 
 
 def _kind_of(name: str) -> str:
