@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from workbench.config import RunConfig, validated
 from workbench.errors import WorkbenchError
-from workbench.models.loading import build_tiny, resolve_device
+from workbench.models.loading import POLICY, REFLECTION, REWARD, build_tiny, model_of, resolve_device
 from workbench.models.sources import locate, readable
 from workbench.models.tokenizer import train_tokenizer
 from workbench.prompts import MARKERS
@@ -37,9 +37,8 @@ def check(config: RunConfig, root: Path) -> list[dict[str, Any]]:
         return [{"check": "configuration, environment, model, prompts", "ok": False, "found": str(error)}]
     found = [{"check": "configuration, environment, model, prompts", "ok": True, "found": "all of it holds"}]
     device, dtype = resolve_device(config.device)
-    size = torch.empty(0, dtype=dtype).element_size()
     whole, trained = parameters(config)
-    needed = round((whole * size + trained * 4 * _ADAM) * _ROOM)
+    needed = round((whole * weight_bytes(config, dtype) + trained * 4 * _ADAM) * _ROOM)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     words = f"about {needed / 1e9:.2f} GB for weights and optimizer, {free / 1e9:.1f} GB free on {device}"
     found.append({"check": "memory (estimate)", "ok": needed < free, "found": words})
@@ -51,21 +50,32 @@ def check(config: RunConfig, root: Path) -> list[dict[str, Any]]:
     return found
 
 
+def weight_bytes(config: RunConfig, dtype: torch.dtype) -> float:
+    """Bytes that one weight of a base model takes."""
+    if config.policy.load_in_8bit or config.policy.load_in_4bit:
+        return 1.0 if config.policy.load_in_8bit else 0.5
+    return float(torch.empty(0, dtype=dtype).element_size())
+
+
 def parameters(config: RunConfig) -> tuple[int, int]:
     """Numbers in all weights, and how many of them are trained at once; weights are neither read nor made."""
-    names = {"policy": config.policy.model}
-    if config.reflection.kind in ("model", "shuffled"):
-        names["reflection"] = config.reflection.model or config.policy.model
-    tiny = sum(name == "tiny" for name in names.values())
+    roles = [POLICY]
+    if config.recipe == "rlmec":
+        roles.append(REWARD)
+    elif config.reflection.kind in ("model", "shuffled"):
+        roles.append(REFLECTION)
+    names = [model_of(config, role) for role in roles]
+    tiny = names.count("tiny")
     whole = trained = 0
     if tiny:
         tokenizer = train_tokenizer([], whole=MARKERS, vocab_size=300)
-        model = build_tiny(config.policy.tiny, tokenizer, seed=0)
+        with torch.device("meta"):
+            model = build_tiny(config.policy.tiny, tokenizer, seed=0)
         # Rows of a tokenizer that is yet to be trained; the embedding is tied, so they count once.
         unborn = config.policy.tiny.vocab_size - len(tokenizer)
         trained = sum(int(weight.numel()) for weight in model.parameters()) + unborn * config.policy.tiny.n_embd
         whole = tiny * trained
-    for name in {name for name in names.values() if name != "tiny"}:
+    for name in set(names) - {"tiny"}:
         source = locate(name)
         with readable(name), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source.path, **source.options))
