@@ -112,36 +112,6 @@ def _events(folder: str, changed: Stamp) -> pd.DataFrame:
     return Run(RunPaths(Path(folder))).events()
 
 
-def trajectories(
-    paths: RunPaths,
-    *,
-    phase: str | None = None,
-    stage: str | None = None,
-    success: bool | None = None,
-    text: str | None = None,
-    disagree: bool | None = None,
-    limit: int | None = None,
-) -> pd.DataFrame:
-    """A row per trajectory that passes every filter given."""
-    changed = stamp(paths.trajectories)
-    return _trajectories(str(paths.folder), changed, phase, stage, success, text or None, disagree or None, limit)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _trajectories(
-    folder: str,
-    changed: Stamp,
-    phase: str | None,
-    stage: str | None,
-    success: bool | None,
-    text: str | None,
-    disagree: bool | None,
-    limit: int | None,
-) -> pd.DataFrame:
-    run = Run(RunPaths(Path(folder)))
-    return run.trajectories(phase=phase, stage=stage, success=success, text=text, disagree=disagree, limit=limit)
-
-
 def outcomes(paths: RunPaths, counted: str = "") -> pd.DataFrame:
     """A row per trajectory without its turns; ``counted`` as in the store.
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from workbench.dashboard import cache, links, what_if_players
+from workbench.dashboard import cache, links, turn_cache, what_if_players
 from workbench.dashboard.components import all_runs, problem, run_picker
 from workbench.dashboard.what_if_branches import show_branches
 from workbench.dashboard.what_if_scene import show_scene
@@ -99,8 +99,7 @@ def _asked_start() -> str:
 
 def _recorded(paths: RunPaths) -> Line | None:
     """Draw the choice of a recorded step and give the line that begins there."""
-    found = cache.trajectories(paths, limit=_MOST_TRAJECTORIES)
-    names = [str(name) for name in found["trajectory_id"]] if "trajectory_id" in found else []
+    names = [str(name) for name in turn_cache.overview(paths)["trajectory_id"].head(_MOST_TRAJECTORIES)]
     if not names:
         st.caption("This run has recorded no trajectory yet; begin at a fresh start instead.")
         return None
