@@ -163,6 +163,8 @@ def _numbers(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> Non
 
 
 def _online_updates(paths: RunPaths, metrics: pd.DataFrame) -> str:
+    if not run_sections.has_online_phase(paths):
+        return UNKNOWN
     done = metrics.loc[metrics["phase"] == "rl", "update"].max()
     settings = cache.config(paths).get("rl")
     total = settings.get("max_steps") if isinstance(settings, dict) else None

@@ -36,7 +36,8 @@ def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) 
     """Draw the curves of the online phase."""
     online = metrics[metrics["phase"] == "rl"] if "phase" in metrics else metrics
     if online.empty:
-        st.info("Curves of online learning appear here with its first update.", icon=":material/monitoring:")
+        there = "Curves of online learning appear here with its first update."
+        st.info(there if has_online_phase(paths) else "This run has no phase of online learning.", icon=":material/monitoring:")
         return
     st.subheader("Learning", anchor=False)
     bands = run_figures.stage_bands(online, stage_names(paths))
@@ -51,16 +52,31 @@ def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) 
             column.plotly_chart(run_figures.curve_figure(online, key, title, unit, bands), key=f"curve_{key}")
 
 
+def has_online_phase(paths: RunPaths) -> bool:
+    """Whether the run goes through online learning at all, as far as its settings can be read."""
+    phases = cache.config(paths).get("phases")
+    return not isinstance(phases, list) or "rl" in phases
+
+
 def stage_names(paths: RunPaths) -> list[str]:
-    """The curriculum's stages by position; empty where the run's files do not tell."""
+    """The curriculum's stages by position, as far as the run's files tell; its later ones may be missing."""
     config = cache.config(paths)
     curriculum, env = config.get("curriculum"), config.get("env")
     stages = curriculum.get("stages") if isinstance(curriculum, dict) else None
     if isinstance(stages, list) and stages:
         return [str(stage) for stage in stages]
-    name = env.get("name") if isinstance(env, dict) else None
-    # Only worlds of the catalog: looking at a run must not import code that its files name.
-    return list(make_env(name).stages) if isinstance(name, str) and name in env_names() else []
+    name, options = (env.get("name"), env.get("options")) if isinstance(env, dict) else (None, None)
+    # Only worlds of the catalog, as they are by default: looking at a run must neither import code nor open folders that its files name.
+    if isinstance(name, str) and name in env_names() and not options:
+        return list(make_env(name).stages)
+    changes = run_figures.stage_changes(cache.events(paths)).sort_values("update")
+    if len(changes):
+        return list(dict.fromkeys([*changes["from"].head(1), *changes["to"]]))
+    try:
+        played = cache.outcomes(paths)
+    except WorkbenchError:
+        return []
+    return list(dict.fromkeys(str(stage) for stage in played[played["phase"] == "rl"].sort_values("update")["stage"]))
 
 
 def warmups(metrics: pd.DataFrame) -> None:

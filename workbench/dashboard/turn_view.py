@@ -16,6 +16,9 @@ from workbench.dashboard.turn_world import draw_world
 from workbench.records import Trajectory, Turn
 from workbench.store.layout import RunPaths, run_root
 
+_FACT_CHARACTERS = 10
+"""What fits beside the name of a fact on a window 1280 pixels wide."""
+
 
 def show_trajectory(paths: RunPaths, trajectory: Trajectory, index: int) -> None:
     """Draw ``trajectory`` at turn ``index``."""
@@ -196,7 +199,9 @@ def _facts(trajectory: Trajectory, turn: Turn) -> None:
         "state": turn.state_key,
     }
     width = max(map(len, rows))
-    st.code("\n".join(f"{name:<{width}}  {value}" for name, value in rows.items()), language=None)
+    # What is too long for its column gets a line of its own.
+    lines = [f"{name:<{width}}  {value}" if len(value) <= _FACT_CHARACTERS else f"{name}\n  {value}" for name, value in rows.items()]
+    st.code("\n".join(lines), language=None, wrap_lines=True)
 
 
 def outcome(trajectory: Trajectory, turn: Turn) -> None:
