@@ -100,7 +100,10 @@ def test_what_nvidia_smi_prints_is_read_and_odd_lines_are_left_out():
     assert gpu_words(parsed(text)[1]) == "GPU 1 NVIDIA A2: — busy"
 
 
-@pytest.mark.parametrize(("body", "count"), [("echo '0, Some GPU, 5, 6, 7'", 1), ("exit 9", 0), ("echo nonsense", 0)])
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [("echo '0, Some GPU, 5, 6, 7'", 1), ("exit 9", 0), ("echo nonsense", 0), ("echo '0, Good, 5, 6, 7'; echo GPU 1 is lost; exit 15", 1)],
+)
 def test_gpus_are_asked_of_the_program_of_that_name(tmp_path, monkeypatch, body, count):
     program = tmp_path / "nvidia-smi"
     program.write_text(f"#!/bin/sh\n{body}\n")

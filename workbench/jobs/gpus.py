@@ -43,7 +43,7 @@ def gpu_use() -> list[GpuUse]:
         return []
     command = [program, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_WAIT_SECONDS, check=True, stdin=subprocess.DEVNULL)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_WAIT_SECONDS, check=False, stdin=subprocess.DEVNULL)
     except (OSError, ValueError, subprocess.SubprocessError):
         return []
     return parsed(answer.stdout)
