@@ -120,7 +120,7 @@ def sequence_advantages(scores_S: Tensor, groups_S: Sequence[int] | None = None)
     scores_S = scores_S.float()
     group_S = torch.zeros(len(scores_S), dtype=torch.long) if groups_S is None else torch.tensor(groups_S)
     result_S = torch.zeros_like(scores_S)
-    for group in group_S.unique():
+    for group in sorted(set(group_S.tolist())):
         own = group_S == group
         spread = scores_S[own].std(correction=0)
         if spread > 0:
