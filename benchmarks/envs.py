@@ -24,6 +24,8 @@ TARGETS = {"taxi": 50_000, "household": 20_000, "explore": 10_000}
 ORACLE_MILLISECONDS = 1.0
 ORACLE_CALLS = 2_000
 ROUNDS = 3
+FREE_TEXT = ("answer 1",)
+"""What is said in worlds that take any text."""
 
 
 class Row(NamedTuple):
@@ -91,7 +93,7 @@ def played(env: TextEnv, turns: int, *, seed: int) -> tuple[float, int]:
     started = time.perf_counter()
     _, info = env.reset(seed=seed)
     for chance in dice:
-        commands = info["admissible_commands"]
+        commands = info.get("admissible_commands", FREE_TEXT)
         _, _, terminated, truncated, info = env.step(commands[int(chance * len(commands))])
         if terminated or truncated:
             _, info = env.reset(seed=seed + 1000 * trajectories)
@@ -111,7 +113,7 @@ def oracle_seconds(env: TextEnv) -> list[float]:
             started = time.perf_counter()
             env.oracle()
             found.append(time.perf_counter() - started)
-            commands = info["admissible_commands"]
+            commands = info.get("admissible_commands", FREE_TEXT)
             _, _, terminated, truncated, info = env.step(commands[int(dice.integers(len(commands)))])
             over = terminated or truncated
     return found
