@@ -294,6 +294,20 @@ def test_sets_that_cannot_be_written(cli, tmp_path):
     assert_matches(error, r"file: cannot be written: File exists; name another folder with --out")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "./none", "--preset", "arithmetic-rlmec"),
+        ("evaluate", "--endpoint", "http://127.0.0.1:9/v1", "--model", "m", "--preset", "arithmetic-rlmec"),
+        ("generate", "arithmetic-rlmec", "--out", "none"),
+    ],
+)
+def test_a_preset_that_plays_nothing(cli, arguments):
+    error = cli.refused(*arguments)
+    assert_matches(error, r"preset arithmetic-rlmec is of the recipe rlmec: .* plays no world; `workbench train arithmetic-rlmec` trains")
+    assert not Path("none").exists()
+
+
 @pytest.mark.parametrize("command", [("analyse",), ("play", "--run")])
 def test_a_run_that_plays_nothing(cli, command):
     paths = create_run(cli.root, RunConfig(recipe="rlmec", preset="solver"), state="stopped")

@@ -36,7 +36,7 @@ def advisor(paths: RunPaths) -> Callable[[TextEnv, str, Info], Advice]:
         WorkbenchError: A checkpoint or model cannot be loaded.
     """
     session = open_session(paths)
-    must_play(paths.run_id, session.config)
+    must_play(session.config, run=paths.run_id)
     if session.weights("policy") is None:
         raise ConfigError(f"run {paths.run_id} has no checkpoint of its policy yet; `workbench resume {paths.run_id}` makes one")
     collector = make_collector(session, session.players())

@@ -49,7 +49,7 @@ def analyse_run(
         WorkbenchError: A checkpoint or model cannot be loaded.
     """
     _refuse_busy(paths)
-    must_play(paths.run_id, load_config(paths.config))
+    must_play(load_config(paths.config), run=paths.run_id)
     if per_stage < 1:
         raise ConfigError(f"--turns must be at least 1, found {per_stage}")
     checkpoints = list_checkpoints(paths, role=POLICY)

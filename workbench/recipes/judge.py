@@ -12,7 +12,7 @@ from workbench.evaluation.evaluate import evaluate
 from workbench.recipes.preflight import preflight
 from workbench.recipes.reflect_rl import make_collector
 from workbench.recipes.rlmec_judge import judge_run
-from workbench.recipes.scope import Wanted, completed
+from workbench.recipes.scope import Wanted, completed, must_play
 from workbench.recipes.session import Session, open_session
 from workbench.store.layout import RunPaths, create_run
 
@@ -49,6 +49,7 @@ def evaluate_model(model: str, preset: RunConfig, wanted: Wanted) -> dict[str, A
     Raises:
         WorkbenchError: The model cannot be loaded, or a setting is unknown.
     """
+    must_play(preset)
     config = apply_overrides(preset, [f"policy.model={json.dumps(model)}", "reflection.kind=none", "phases=[evaluate]"])
     preflight(config)
     with TemporaryDirectory() as scratch:

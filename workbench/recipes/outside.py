@@ -15,7 +15,7 @@ from workbench.evaluation.evaluate import assignments_for
 from workbench.instructions import Messages
 from workbench.models.chat import LocalChat
 from workbench.models.endpoint import Completion, Endpoint
-from workbench.recipes.scope import Wanted, completed
+from workbench.recipes.scope import Wanted, completed, must_play
 
 
 class Account:
@@ -86,6 +86,7 @@ def evaluate_endpoint(endpoint: EndpointConfig, config: RunConfig, wanted: Wante
 
 
 def _evaluate(chat: Chat, config: RunConfig, wanted: Wanted, *, concurrency: int, show_progress: bool) -> dict[str, Any]:
+    must_play(config)
     make = partial(make_env, config.env.name, **config.env.options)
     env = make()
     scope = completed(wanted, config.evaluation, env.stages)

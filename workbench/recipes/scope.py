@@ -47,14 +47,13 @@ def completed(wanted: Wanted, settings: EvaluationConfig, stages: Sequence[str])
     )
 
 
-def must_play(run: str, config: RunConfig) -> None:
-    """Refuse a run whose policy plays no trajectories.
+def must_play(config: RunConfig, *, run: str | None = None) -> None:
+    """Refuse a configuration, or the run that has it, whose policy plays no trajectories.
 
     Raises:
         ConfigError: It writes worked solutions (RLMEC).
     """
     if config.recipe != "reflect-rl":
-        raise ConfigError(
-            f"run {run} is of the recipe {config.recipe}: its policy solves problems and plays no world; "
-            f"`workbench show {run}` tells how well"
-        )
+        what = f"run {run}" if run else f"preset {config.preset}"
+        advice = f"`workbench show {run}` tells how well" if run else f"`workbench train {config.preset}` trains and judges it"
+        raise ConfigError(f"{what} is of the recipe {config.recipe}: its policy solves problems and plays no world; {advice}")

@@ -25,6 +25,7 @@ from workbench.models.loading import load_tokenizer
 from workbench.models.spending import Spending
 from workbench.models.tokenizer import train_tokenizer
 from workbench.prompts import MARKERS, single_token_labels
+from workbench.recipes.scope import must_play
 
 
 def make_sets(
@@ -55,6 +56,7 @@ def make_sets(
         RunStopped: A stop was asked for.
         WorkbenchError: The environment, the teacher or the disk does not play along.
     """
+    must_play(config)
     rules = make_teacher(env)
     with open_tutor(config, rules, folder, should_stop=should_stop, watch=watch) as tutor:
         own = _teacher_play(config, tutor, tasks)

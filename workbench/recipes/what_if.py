@@ -137,7 +137,7 @@ def open_players(paths: RunPaths, checkpoint: Checkpoint, *, device: str = "auto
         CheckpointError: The checkpoint is damaged or gone.
         WorkbenchError: A model, environment or device is not there.
     """
-    must_play(paths.run_id, load_config(paths.config))
+    must_play(load_config(paths.config), run=paths.run_id)
     if POLICY not in checkpoint.roles:
         raise ConfigError(f"checkpoint {checkpoint.name} holds no policy; choose one of phase sft-policy or rl")
     read_state(checkpoint.path)  # every byte is as it was written
