@@ -110,9 +110,12 @@ def settle(page: "Page") -> None:
     page.wait_for_function(_DRAWN)
 
 
-def picture(page: "Page", file: Path, *, tallest: int = _TALLEST) -> None:
-    """Write the whole page, down to ``tallest`` pixels, as a PNG of few colours; the window keeps its size."""
-    with _whole(page, tallest):
+def picture(page: "Page", file: Path, *, tallest: int = _TALLEST, moves: bool = False) -> None:
+    """Write the whole page, down to ``tallest`` pixels, as a PNG of few colours; the window keeps its size.
+
+    A page that ``moves``, since it refreshes itself, may never be idle on a busy machine; then only its figures are waited for.
+    """
+    with _whole(page, tallest, moves=moves):
         _shoot(page, file)
 
 
@@ -131,9 +134,12 @@ def pictures(page: "Page", folder: Path, name: str, *, tallest: int = _TALLEST) 
 
 
 @contextmanager
-def _whole(page: "Page", tallest: int) -> Iterator[None]:
+def _whole(page: "Page", tallest: int, *, moves: bool = False) -> Iterator[None]:
     """Make the window as tall as the page, for as long as the block lasts."""
-    settle(page)
+    if moves:
+        page.wait_for_function(_DRAWN)
+    else:
+        settle(page)
     height = int(page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight"))
     page.set_viewport_size({"width": WIDTH, "height": max(300, min(height, tallest))})
     page.wait_for_timeout(_FIGURES_STAND_AFTER_MILLISECONDS)

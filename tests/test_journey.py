@@ -137,7 +137,7 @@ def _watch_stop_and_resume(page: Page, paths: RunPaths) -> None:
     process.suspend()
     expect(page.get_by_text("✓ generate")).to_be_visible()
     expect(page.get_by_text("▸ sft-policy")).to_be_visible()
-    picture(page, PICTURES / "journey-3-training.png")
+    picture(page, PICTURES / "journey-3-training.png", moves=True)
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("stop asked for")).to_be_visible()
     process.resume()

@@ -71,6 +71,19 @@ def test_a_queued_run_waits_a_minute_for_its_process():
     assert effective({"state": "queued", "heartbeat": ago(9999), **process_identity()}, "r")["state"] == "queued"
 
 
+def test_a_process_that_is_slow_to_begin_is_no_lost_one():
+    code = "import time; print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-S", "-c", code, "resume", "slow-run", "--runs-dir", "/", "--queue"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as job:
+        assert job.stdout is not None and job.stdout.readline()
+        try:
+            assert effective({"state": "queued", "heartbeat": ago(500)}, "slow-run")["state"] == "queued"
+            assert effective({"state": "queued", "heartbeat": ago(500)}, "other-run")["state"] == "stopped"
+        finally:
+            job.kill()
+    assert effective({"state": "queued", "heartbeat": ago(500)}, "slow-run")["state"] == "stopped"
+
+
 @pytest.mark.parametrize("state", ["stopped", "finished", "failed"])
 def test_an_end_stays_an_end(state):
     assert effective({"state": state, "error": "e"}, "r") == {"state": state, "error": "e"}

@@ -16,7 +16,7 @@ STATES = (*LIVE, "stopped", "finished", "failed")
 LOST_AFTER_SECONDS = 120.0
 """A run of another host without a heartbeat for so long is taken for lost."""
 QUEUED_GRACE_SECONDS = 60.0
-"""How long a queued run may take to get a process."""
+"""How long a queued run may take to get a process; after that, one that starts has to be seen."""
 _CLOCK_SLACK_SECONDS = 2.0  # start times follow the system clock, which may be set while a run goes on
 
 
@@ -66,9 +66,17 @@ def effective(status: Mapping[str, Any] | None, run_id: str) -> dict[str, Any]:
     elif state in ("running", "stopping") and not is_alive(result):
         lost = f"the process ended without a word; `workbench resume {run_id}` continues from the last checkpoint"
         result |= {"state": "failed", "error": lost}
-    elif state == "queued" and not is_alive(result) and _age_seconds(result) > QUEUED_GRACE_SECONDS:
+    elif state == "queued" and not is_alive(result) and _age_seconds(result) > QUEUED_GRACE_SECONDS and not _is_starting(run_id):
         result |= {"state": "stopped", "error": f"it was queued and no process took it up; `workbench resume {run_id}` starts it"}
     return result
+
+
+def _is_starting(run_id: str) -> bool:
+    """Whether a process was started for a queued run and has not said so yet: importing takes a busy machine minutes.
+
+    Run ids are random enough to tell runs of different roots apart.
+    """
+    return any({run_id, "--queue"} <= set(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
 
 
 def write_status(path: Path, status: Mapping[str, Any], *, durable: bool = True) -> None:
