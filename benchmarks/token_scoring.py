@@ -38,9 +38,11 @@ def one_by_one(player: LanguageModel, prompts: Sequence[Sequence[int]], answers:
     return found
 
 
-def task(count: int, *, device: torch.device, width: int, layers: int) -> tuple[LanguageModel, list[list[int]], list[list[int]]]:
+def task(
+    count: int, *, stage: str, device: torch.device, width: int, layers: int
+) -> tuple[LanguageModel, list[list[int]], list[list[int]]]:
     """A model, rewrite prompts and answers; each answer is the solution of another problem of the same kind."""
-    problems = make_problems("arithmetic", count=count, seed=0)
+    problems = make_problems("arithmetic", count=count, stage=stage, seed=0)
     texts = [rewrite_prompt(problem, problem.solution) for problem in problems[:200]] + [
         policy_prompt(problem) for problem in problems[:200]
     ]
@@ -69,13 +71,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--answers", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--width", type=int, default=96, help="of the model; that of the preset arithmetic-rlmec by default")
     parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--stage", default="short", help="of the problems; that of the preset arithmetic-rlmec by default")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    player, prompts, answers = task(options.answers, device=torch.device(options.device), width=options.width, layers=options.layers)
+    player, prompts, answers = task(
+        options.answers, stage=options.stage, device=torch.device(options.device), width=options.width, layers=options.layers
+    )
     player.activate()
     for way in (one_by_one, score_responses):
         way(player, prompts[:16], answers[:16])  # type: ignore[operator]

@@ -48,7 +48,7 @@ class RewardModelSettings(Section):
     rewrites: Literal["minimal", "reference"] = Field(
         "minimal", description="What it learns to write for a wrong solution: the least change that mends it, or the reference solution"
     )
-    batch_tokens: Count = Field(16_384, description="Tokens scored at once, padding included")
+    batch_tokens: int = Field(0, ge=0, description="Tokens scored at once, padding included; 0 takes what suits the device")
 
 
 class ObjectiveSettings(Section):

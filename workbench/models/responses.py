@@ -11,6 +11,9 @@ from workbench.models.language_model import Batch, LanguageModel, left_padded
 from workbench.models.scoring import chosen_log_probs
 
 Ids = Sequence[int]
+CPU_TOKENS, GPU_TOKENS = 2_048, 65_536
+"""Tokens that are scored at once: on a CPU what its caches hold (measured with a model of half a million weights: a third less time
+than with 8,192), on a GPU what keeps it busy."""
 
 
 def response_log_probs(
@@ -86,10 +89,17 @@ def score_responses(
     prompts: Sequence[Ids],
     responses: Sequence[Ids],
     *,
-    batch_tokens: int = 8192,
+    batch_tokens: int = 0,
     on_batch: Callable[[int], object] = lambda count: None,
 ) -> list[list[float]]:
     """Log-probabilities of each response's tokens, nats, in order; without gradient, in batches of similar length.
+
+    Args:
+        player: The model.
+        prompts: Token ids; none is empty.
+        responses: Token ids, the end-of-text included; none is empty.
+        batch_tokens: Most tokens of a batch, padding included; 0 takes what suits the device.
+        on_batch: Called with the number of responses of each batch.
 
     Raises:
         DataError: A prompt or response is empty, or both together are longer than the model's context.
@@ -97,7 +107,8 @@ def score_responses(
     player.activate()
     found: list[list[float]] = [[] for _ in prompts]
     lengths = [len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True)]
-    for batch in length_batches(lengths, batch_tokens):
+    most = batch_tokens or (GPU_TOKENS if player.device.type == "cuda" else CPU_TOKENS)
+    for batch in length_batches(lengths, most):
         log_probs_N = response_log_probs(player, [prompts[place] for place in batch], [responses[place] for place in batch])
         for place, values in zip(batch, log_probs_N.split([len(responses[place]) for place in batch]), strict=True):
             found[place] = values.tolist()

@@ -41,10 +41,10 @@ class RewardModel:
         player: The model; it has the policy's tokenizer.
         max_new_tokens: Longest rewrite.
         batch_size: Rewrites written together.
-        batch_tokens: Tokens scored together, padding included.
+        batch_tokens: Tokens scored together, padding included; 0 takes what suits the device.
     """
 
-    def __init__(self, player: LanguageModel, *, max_new_tokens: int, batch_size: int = 256, batch_tokens: int = 8192) -> None:
+    def __init__(self, player: LanguageModel, *, max_new_tokens: int, batch_size: int = 256, batch_tokens: int = 0) -> None:
         self.player = player
         self.ids = SolutionIds(player.tokenizer)
         self.batch_tokens = batch_tokens
