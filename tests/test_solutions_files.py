@@ -1,6 +1,7 @@
 """Files of problems with the field names of the public data sets; a bad row is told with file, line and field."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ CHOICES = {"text": TEXTS, "label": LETTERS}
 NESTED = [{"text": text, "label": label} for text, label in zip(TEXTS, LETTERS, strict=True)]
 SHOWN = "\n(A) moss\n(B) Clover\n(C) reeds\n(D) mint"
 
-ROWS = {
+ROWS: dict[str, dict[str, Any]] = {
     "plain": {"question": "What is 2+2?", "solution": "2+2=4", "answer": "4"},
     "gsm8k": {"question": "How many?", "answer": "He has 48/2 = <<48/2=24>>24.\nThen 48+24 = <<48+24=72>>72.\n#### 72"},
     "math": {"problem": "Find $x$.", "solution": r"We get $x=\boxed{\frac{3}{4}}$.", "level": "Level 3", "type": "Algebra"},

@@ -14,6 +14,9 @@ from workbench.envs.arithmetic.problems import make_problems, stages_of, task_na
 from workbench.errors import DataError
 from workbench.solutions import Problem, is_edited, steps
 
+Token = tuple[str, Fraction | None]
+"""What is written, and the number that stands for it where another value is tried."""
+
 CHAIN = Problem("chain", "What is 3+4*2?", "4*2=8\n3+8=11\nanswer 11", "11", "arithmetic")
 STORY = Problem("story", "Ann has 12 …", "12+7=19\n19*3=57\nanswer 57", "57", "word-problems")
 QUIZ = Problem("quiz", "…", "bado is a heron\nevery heron eats moss\nanswer moss", "moss", "knowledge", choices=("moss", "mint"))
@@ -129,11 +132,11 @@ def endings_by_value(problem: Problem, kept: list[str]) -> Iterator[list[str]]:
         else:
             tokens.append(char)
     dice = np.random.default_rng(0)
-    start = [(token, Fraction(int(dice.integers(10**6, 10**9)))) if token.isdigit() else (token, None) for token in tokens]
+    start: list[Token] = [(token, Fraction(int(dice.integers(10**6, 10**9)))) if token.isdigit() else (token, None) for token in tokens]
     yield from _endings(start, [line for line in kept if line.strip()])
 
 
-def _endings(tokens: list, kept: list[str]) -> Iterator[list[str]]:
+def _endings(tokens: list[Token], kept: list[str]) -> Iterator[list[str]]:
     if len(tokens) == 1 and not (kept and "=" in kept[0]):
         yield [] if kept else [f"answer {tokens[0][0]}"]
         return
@@ -159,7 +162,7 @@ def _endings(tokens: list, kept: list[str]) -> Iterator[list[str]]:
             yield from _endings(after, kept[1:])
 
 
-def _value(tokens: list) -> Fraction:
+def _value(tokens: list[Token]) -> Fraction:
     """Value of the shadow numbers: brackets, then products, then sums."""
     names = {f"n{place}": shadow for place, (_, shadow) in enumerate(tokens) if shadow is not None}
     source = [f"n{place}" if shadow is not None else token for place, (token, shadow) in enumerate(tokens)]
