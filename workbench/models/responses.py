@@ -110,7 +110,7 @@ def score_responses(
     most = batch_tokens or (GPU_TOKENS if player.device.type == "cuda" else CPU_TOKENS)
     for batch in length_batches(lengths, most):
         log_probs_N = response_log_probs(player, [prompts[place] for place in batch], [responses[place] for place in batch])
-        for place, values in zip(batch, log_probs_N.split([len(responses[place]) for place in batch]), strict=True):
+        for place, values in zip(batch, torch.split(log_probs_N, [len(responses[place]) for place in batch]), strict=True):
             found[place] = values.tolist()
         on_batch(len(batch))
     return found

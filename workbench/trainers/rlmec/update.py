@@ -155,7 +155,7 @@ class PolicyUpdate:
 def split_terms(terms: Terms, rows: Sequence[TokenRow]) -> list[Terms]:
     """The terms of each row."""
     lengths = [len(row.token_ids) for row in rows]
-    parts = (part_N.cpu().split(lengths) for part_N in (terms.log_probs_N, terms.rl_N, terms.imitation_N))
+    parts = (torch.split(part_N.cpu(), lengths) for part_N in (terms.log_probs_N, terms.rl_N, terms.imitation_N))
     return [Terms(*own) for own in zip(*parts, strict=True)]
 
 
