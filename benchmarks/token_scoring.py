@@ -83,7 +83,7 @@ def main() -> None:
     )
     player.activate()
     for way in (one_by_one, score_responses):
-        way(player, prompts[:16], answers[:16])  # type: ignore[operator]
+        way(player, prompts[:16], answers[:16])
     loops, batches = [], []
     for _ in range(options.repeats):
         seconds, alone = timed(one_by_one, player, prompts, answers)

@@ -120,6 +120,7 @@ def test_sequence_advantages_compare_within_groups():
 def gradient(log_prob, old, reward, clip):
     value = torch.tensor([log_prob], requires_grad=True)
     rl_loss(value, torch.tensor([old]), torch.tensor([reward]), clip=clip).backward()
+    assert value.grad is not None
     return value.grad.item()
 
 
@@ -155,6 +156,7 @@ def test_a_batch_without_rewards_is_nought_and_has_no_gradient(clip):
     log_probs = torch.tensor([-1.0, -90.0], requires_grad=True)
     loss = rl_loss(log_probs, torch.tensor([-1.0, -1e9]), torch.zeros(2), clip=clip)
     loss.backward()
+    assert log_probs.grad is not None
     assert loss.item() == 0.0 and log_probs.grad.tolist() == [0.0, 0.0]
     assert imitation_loss(torch.tensor([-1.0]), torch.zeros(1)).item() == 0.0
 
@@ -164,6 +166,7 @@ def test_an_absurd_ratio_stays_finite(clip):
     log_probs = torch.tensor([-1.0, -200.0], requires_grad=True)
     loss = rl_loss(log_probs, torch.tensor([-300.0, -1.0]), torch.tensor([-0.1, 0.5]), clip=clip)
     loss.backward()
+    assert log_probs.grad is not None
     assert torch.isfinite(loss) and torch.isfinite(log_probs.grad).all()
 
 
@@ -211,7 +214,7 @@ def test_edit_weights_take_other_values():
     assert edit_weights(ids("abc"), ids("axc"), edited=2.0, kept=0.25).tolist() == [0.25, 2.0, 0.25]
     assert edit_weights(torch.tensor([1, 2]), np.array([1, 3])).tolist() == [0.5, 1.0]
     with pytest.raises(ConfigError, match="unknown variant 'offical' of edit weights; did you mean 'official'"):
-        edit_weights([1], [1], variant="offical")
+        edit_weights([1], [1], variant="offical")  # type: ignore[arg-type]
 
 
 def slow_distance(one, other):

@@ -71,7 +71,9 @@ def test_log_probs_of_the_sampling_policy_are_those_of_its_checkpoint(finished):
     player = session.model("policy")
     from workbench.models.loading import load_player
 
-    load_player(player, checkpoint.latest(finished.checkpoints / "sft-policy"), "policy")
+    newest = checkpoint.latest(finished.checkpoints / "sft-policy")
+    assert newest is not None
+    load_player(player, newest, "policy")
     problems = {problem.problem_id: problem for problem in read_problems(finished)}
     samples, scores = read_samples(finished, 1)[:4], read_scores(finished, 1)[:4]
     ids = SolutionIds(player.tokenizer)
@@ -213,7 +215,7 @@ def make_some_right(monkeypatch):
 
     from workbench.recipes import rlmec_policy
 
-    read = rlmec_policy.read_samples
+    read = read_samples
     monkeypatch.setattr(
         rlmec_policy,
         "read_samples",

@@ -122,11 +122,12 @@ def sample(session: Session, number: int) -> None:
     """Let the policy answer every training problem several times."""
     config, started = session.config, time.perf_counter()
     settings, problems = config.rlmec.sampling, asked_problems(session)
-    with session.bar("sample", len(problems) * settings.samples_per_problem, 0, "solution") as bar:
+    total = len(problems) * settings.samples_per_problem
+    with session.bar("sample", total, 0, "solution") as bar:
 
         def on_batch(count: int) -> None:
             bar.update(count)
-            session.writer.beat("sample", int(bar.n), int(bar.total))
+            session.writer.beat("sample", int(bar.n), total)
             if session.writer.stop_requested():
                 raise RunStopped("sample", number - 1)
 

@@ -25,10 +25,11 @@ def train_policy(session: Session, number: int) -> None:
     if newest is not None and newest[1]["step"] > training.first:
         training.restore(*newest)
     forget_tokens(session.paths, training.update)
-    with session.bar(PHASE, settings.rounds * settings.policy.max_steps, training.update, "update") as bar:
+    total = settings.rounds * settings.policy.max_steps
+    with session.bar(PHASE, total, training.update, "update") as bar:
 
         def progress(done: int, metrics: dict[str, float]) -> None:
-            log.info("policy update %d of %d: loss %.4f", done, int(bar.total), metrics["loss/total"])
+            log.info("policy update %d of %d: loss %.4f", done, total, metrics["loss/total"])
             bar.set_postfix(loss=f"{metrics['loss/total']:.3f}")
             bar.update(done - bar.n)
 

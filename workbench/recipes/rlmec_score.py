@@ -59,11 +59,12 @@ def _scores(session: Session, models: dict[str, LanguageModel], cases: Sequence[
     settings = session.config.rlmec
     problems, responses = [case.problem for case in cases], [case.response for case in cases]
     wrong = [place for place, case in enumerate(cases) if not case.response.is_right and REWARD in models]
-    with session.bar(PHASE, len(cases) * len(models) + len(wrong), 0, "solution") as bar:
+    total = len(cases) * len(models) + len(wrong)
+    with session.bar(PHASE, total, 0, "solution") as bar:
 
         def on_batch(count: int) -> None:
             bar.update(count)
-            session.writer.beat(PHASE, int(bar.n), int(bar.total))
+            session.writer.beat(PHASE, int(bar.n), total)
             if session.writer.stop_requested():
                 raise RunStopped(PHASE, number - 1)
 

@@ -1,7 +1,7 @@
 """Which tokens of a rewrite differ from the original: weights of the imitation term."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,11 +13,12 @@ from workbench.errors import ConfigError, nearest
 
 WeightVariant = Literal["corrected", "official"]
 _VARIANTS = ("corrected", "official")
+Ids = Sequence[int] | Tensor | NDArray[Any]
 
 
 def edit_weights(
-    original_ids: Sequence[int],
-    rewrite_ids: Sequence[int],
+    original_ids: Ids,
+    rewrite_ids: Ids,
     *,
     edited: float = 1.0,
     kept: float = 0.5,

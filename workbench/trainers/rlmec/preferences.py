@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
@@ -168,7 +167,10 @@ def _next(update: int, every: int) -> int:
 class _Trainer(DPOTrainer):
     """TRL's trainer on token ids as they were sampled, with the log-probabilities of the policy that sampled them."""
 
-    def _prepare_dataset(self, dataset: Dataset, processing_class: PreTrainedTokenizerBase, args: DPOConfig, dataset_name: str) -> Dataset:
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+
+    def _prepare_dataset(self, dataset: Dataset, processing_class: Any, args: DPOConfig, dataset_name: str) -> Dataset:
         return dataset
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
