@@ -288,3 +288,13 @@ def test_settings_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ConfigError) as caught:
         apply_overrides(RunConfig(), settings)
     assert message in str(caught.value) and "me:word" not in str(caught.value)
+
+
+def test_the_probe_is_greedy_where_the_player_samples(tmp_path):
+    with serving(FaultyServer(advice)) as server:
+        sampled = ("reflection.decoding=sample", "reflection.temperature=0.7", "rl.max_steps=1", "evaluation.trajectories=2")
+        paths = run_config(tmp_path, remote_config(server, *sampled))
+    temperatures = [one["temperature"] for one in server.seen]
+    probing = 2 * PROBE_STATES
+    assert temperatures.count(0.0) == probing and temperatures[0] == 0.7 and set(temperatures) == {0.0, 0.7}
+    assert [line["kind"] for line in read_lines(paths.reflections)] == ["model"], "answers that are not a function are not kept"

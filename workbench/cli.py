@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 from workbench.config import RunConfig, apply_overrides, load_config, load_preset, preset_names
 from workbench.errors import ConfigError, DataError, RunStopped, WorkbenchError
-from workbench.recipes import analyse_command, evaluate_command, select_command
+from workbench.recipes import analyse_command, evaluate_command, select_command, serve_command, sweep_command
+from workbench.recipes.arguments import config_arguments, config_of, tracker_argument, tracker_override
 from workbench.store.layout import RunPaths, find_run, run_root
 
 Result = dict[str, Any]
@@ -53,12 +54,18 @@ def _parser() -> argparse.ArgumentParser:
 
     command("presets", _presets, "list the ready configurations")
     train = command("train", _train, "every phase that a configuration names, in one run folder")
-    _config_arguments(train)
+    config_arguments(train)
     train.add_argument("--from", dest="parent", metavar="RUN", help="start from this run's data and players")
     resume = command("resume", _resume, "go on with a stopped or killed run")
     resume.add_argument("--queue", action="store_true", help="wait until no other run trains on the same device")
     for sub in (train, resume):
         sub.add_argument("--quiet", action="store_true", help="no progress bars")
+    sweep_command.add_launcher(train)
+    sweep = command("sweep", sweep_command.run, "every combination of some settings, each a run; again, it goes on where it was")
+    config_arguments(sweep)
+    sweep_command.add_arguments(sweep)
+    for sub in (train, resume, sweep):
+        tracker_argument(sub)
     for name, function, help_text in (
         ("stop", _stop, "ask a run to save and stop"),
         ("show", _show, "what a run is and how far"),
@@ -68,13 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="raise data.teacher's budget, say")
     command("runs", _runs, "list the runs")
     generate = command("generate", _generate, "trajectories with reflections and negative examples, as SFT sets")
-    _config_arguments(generate)
+    config_arguments(generate)
     generate.add_argument("--out", required=True, type=Path, metavar="D", help="folder to write to")
     evaluate_command.add_arguments(command("evaluate", evaluate_command.run, "success rate with its Wilson interval"))
     select_command.add_arguments(command("select", select_command.run, "which prompts of a pool to have annotated, chosen without labels"))
     analyse_command.add_arguments(
         command("analyse", analyse_command.run, "what a run's reflections gained, computed beside its records for the app")
     )
+    serve_command.add_arguments(command("serve", serve_command.run, "the command that serves a run's reflection player to other runs"))
     play = command("play", _play, "play an environment in the terminal")
     play.add_argument("env", nargs="?", metavar="ENV", help="a known environment, or package.module:ClassName of your own")
     play.add_argument("--run", metavar="RUN", help="have this run's players at hand, and its environment where ENV is left out")
@@ -87,21 +95,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _config_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("preset", nargs="?", metavar="PRESET", help="a ready configuration, see `workbench presets`")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a configuration file instead of a preset")
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="change one setting; may be repeated")
-    parser.add_argument("--seed", type=int, help="the run's seed")
-
-
-def _config(arguments: argparse.Namespace) -> RunConfig:
-    if (arguments.preset is None) == (arguments.config is None):
-        raise ConfigError("name either a PRESET or --config FILE; `workbench presets` lists the presets")
-    config = load_preset(arguments.preset) if arguments.preset else load_config(arguments.config)
-    seed = [] if arguments.seed is None else [f"seed={arguments.seed}"]
-    return apply_overrides(config, [*arguments.overrides, *seed])
-
-
 def _presets(arguments: argparse.Namespace) -> Result:
     rows = [(name, load_preset(name).description) for name in preset_names()]
     width = max(len(name) for name, _ in rows)
@@ -111,7 +104,9 @@ def _presets(arguments: argparse.Namespace) -> Result:
 
 
 def _train(arguments: argparse.Namespace) -> Result:
-    config = _config(arguments)
+    config = config_of(arguments)
+    if arguments.launcher is not None or arguments.dry_run:
+        return sweep_command.train(arguments, config)
     root = run_root(arguments.runs_dir)
     parent = find_run(root, arguments.parent) if arguments.parent else None
     from workbench.recipes.execute import prepare_run  # torch takes seconds; a mistyped setting is told before
@@ -124,10 +119,10 @@ def _train(arguments: argparse.Namespace) -> Result:
 
 def _resume(arguments: argparse.Namespace) -> Result:
     paths = find_run(run_root(arguments.runs_dir), arguments.run)
-    if arguments.overrides:
+    if overrides := [*arguments.overrides, *tracker_override(arguments)]:
         from workbench.recipes.amend import amend
 
-        amend(paths, arguments.overrides)
+        amend(paths, overrides)
     return _execute(paths, arguments, queue=arguments.queue)
 
 
@@ -201,7 +196,7 @@ def _generate(arguments: argparse.Namespace) -> Result:
     from workbench.envs.catalog import make_env
     from workbench.recipes.sets import asking_bar, make_sets
 
-    config = _config(arguments)
+    config = config_of(arguments)
     env = make_env(config.env.name, **config.env.options)
     try:
         with asking_bar(show=sys.stderr.isatty()) as watch:

@@ -27,6 +27,7 @@ from workbench.config.sections import (
     RLSettings,
     SFTSettings,
 )
+from workbench.config.tracking import Tracker, TrackingConfig
 
 __all__ = [
     "PHASES",
@@ -63,6 +64,8 @@ __all__ = [
     "Share",
     "TeacherConfig",
     "TinyConfig",
+    "Tracker",
+    "TrackingConfig",
     "apply_overrides",
     "dump_config",
     "load_config",

@@ -10,6 +10,7 @@ from workbench.config.data import DataConfig
 from workbench.config.players import EnvConfig, PolicyConfig, ReflectionConfig
 from workbench.config.rlmec import RlmecConfig
 from workbench.config.sections import CurriculumConfig, DeviceConfig, EvaluationConfig, RecordConfig, RLSettings, SFTSettings
+from workbench.config.tracking import TrackingConfig
 
 Recipe = Literal["reflect-rl", "rlmec"]
 Phase = Literal["generate", "sft-reflection", "sft-policy", "rl", "sample", "rewrite", "reward-model", "score", "policy", "evaluate"]
@@ -39,6 +40,7 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     device: DeviceConfig = DeviceConfig()
     record: RecordConfig = RecordConfig()
+    tracking: TrackingConfig = TrackingConfig()
 
     @model_validator(mode="before")
     @classmethod

@@ -6,11 +6,12 @@ Nothing holds a handle to the process: what is known of it stands in the run fol
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.config import RunConfig
+from workbench.config import RunConfig, apply_overrides, dump_config, load_config
 from workbench.errors import RunBusyError, StoreError
-from workbench.store.files import now, writing
+from workbench.store.files import now, write_whole, writing
 from workbench.store.layout import RunPaths, create_run, find_run
 from workbench.store.status import LIVE, effective, read_status, write_status
 
@@ -41,16 +42,64 @@ def start(root: Path | str, run_id: str) -> None:
         StoreError: There is no such run, or no process can be started.
     """
     paths = find_run(root, run_id)
+    requeue(paths)
+    _detach(paths)
+
+
+def requeue(paths: RunPaths, device: str | None = None) -> None:
+    """Make a run that has ended ``queued`` again, for whoever gives it a process.
+
+    Args:
+        paths: The run folder.
+        device: Where it goes on, as ``device.device`` names it; where it was when None.
+
+    Raises:
+        RunBusyError: The run is queued or a live process has it.
+        StoreError: The folder cannot be written.
+    """
     stored = read_status(paths.status)
     status = effective(stored, paths.run_id)
     if status["state"] in LIVE:
         raise RunBusyError(f"run {paths.run_id} is {status['state']} already; stop it first with `workbench stop {paths.run_id}`")
+    config = load_config(paths.config)
+    moved = apply_overrides(config, [] if device is None else [f"device.device={device}"])
     gone = ("error", "pid", "pid_started", "host")
     kept = {name: value for name, value in (stored or {}).items() if name not in gone}
     with writing(paths.folder):
         paths.stop.unlink(missing_ok=True)
+        if moved != config:
+            write_whole(paths.config, dump_config(moved).encode())
         write_status(paths.status, {**kept, "state": "queued", "heartbeat": now()})
-    _detach(paths)
+
+
+class LocalLauncher:
+    """A process of its own for each run, one at a time on each device; processes outlive the launcher.
+
+    Args:
+        devices: Devices of this machine, such as ``cpu`` or ``cuda:1``; a single empty one leaves it to each configuration.
+    """
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        self.devices = tuple(devices)
+
+    def launch(self, paths: RunPaths) -> None:
+        """Start the run's process; it waits its turn where another run of the root has the device.
+
+        Raises:
+            StoreError: No process can be started.
+        """
+        _detach(paths)
+
+    def problem(self, paths: RunPaths) -> str | None:
+        """Nothing that the run folder does not say."""
+        return None
+
+    def is_gone(self, paths: RunPaths) -> bool:
+        """Never known: nothing holds a handle."""
+        return False
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def _detach(paths: RunPaths) -> None:

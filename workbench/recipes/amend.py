@@ -11,6 +11,7 @@ from workbench.store.writer import RunLock
 _REACHING = ("base_url", "api_key_env", "concurrency", "timeout_seconds", "max_retries", "max_backoff_seconds")
 AMENDABLE = {
     "data.teacher": (*_REACHING, "budget_tokens", "budget_money", "price_input", "price_output"),
+    "tracking": ("report_to", "project"),
     "reflection.endpoint": (*_REACHING, "on_change", "check_seconds"),
 }
 """Settings by section that no answer depends on, so that a run continues as if it had begun with them; with ``on_change``, that a

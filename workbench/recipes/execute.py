@@ -18,6 +18,7 @@ from workbench.models.loading import POLICY, REFLECTION, model_of, resolve_devic
 from workbench.recipes import reflect_rl, rlmec, rlmec_parent
 from workbench.recipes.preflight import preflight
 from workbench.recipes.session import Session, open_session
+from workbench.recipes.tracking import mirrored
 from workbench.store.files import disk_full, is_disk_full, now, read_json
 from workbench.store.layout import START, TOKENIZER, RunPaths, create_run, find_run
 from workbench.store.writer import RunLock, RunWriter
@@ -149,7 +150,8 @@ def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: 
             _adopt_what_is_missing(paths)
             # Two processes with all threads each slow one another many times over: who comes second takes one.
             session = open_session(paths, writer, threads=None if alone else 1, show_progress=show_progress)
-            result = _RECIPES[session.config.recipe](session)
+            with mirrored(session.config, paths, writer):
+                result = _RECIPES[session.config.recipe](session)
             writer.compact()
             writer.status("finished")
             log.info("finished %s", json.dumps(result))

@@ -12,6 +12,7 @@ from workbench.models.loading import context_of, load_tokenizer, resolve_device
 from workbench.prompts import PromptBuilder, single_token_labels
 from workbench.recipes.remote import check_server
 from workbench.recipes.rlmec_preflight import preflight_solutions
+from workbench.recipes.tracking import check_trackers
 
 NO_LIMIT = 10**9
 
@@ -26,6 +27,7 @@ def preflight(config: RunConfig) -> None:
     for bits in ("8bit", "4bit"):
         if getattr(config.policy, f"load_in_{bits}") and device.type != "cuda":
             raise DeviceError(f"policy.load_in_{bits} needs a CUDA device, found {device.type}; use --set policy.load_in_{bits}=false")
+    check_trackers(config.tracking)
     if config.recipe == "rlmec":
         preflight_solutions(config)
         return

@@ -44,10 +44,11 @@ def remote_player(session: Session, policy: LanguageModel) -> RemoteReflection:
     probe = _probe(session, asking)
     # For bare prompts the counts can be compared; a chat template adds tokens of its own.
     own = None if asking.chat else sum(len(policy.tokenizer.encode(one[-1]["content"])) for one in probe)
-    answers = Answers(session, endpoint_of(session.config), probe, policy_tokens=own)
+    # The probe is greedy whatever the player is, or its answers would tell nothing.
+    answers = Answers(session, endpoint_of(session.config, temperature=0.0), probe, policy_tokens=own)
     answers.check()
     return RemoteReflection(
-        answers.endpoint,
+        endpoint_of(session.config),
         asking,
         greedy=settings.decoding == "greedy",
         keeper=answers,
@@ -87,7 +88,7 @@ class Answers:
 
     Args:
         session: The run.
-        endpoint: The server.
+        endpoint: The server, asked greedily.
         probe: Questions that tell one model from another.
         policy_tokens: Length of the probe in the policy's tokens; None where it cannot be compared with the server's count.
     """

@@ -23,6 +23,8 @@ START = "start"
 """Phase of the checkpoint that a parent run gave."""
 MANIFEST = "manifest.json"
 """In a checkpoint: every other file of it; written last."""
+TENSORBOARD = "tensorboard"
+"""In a run: folder of TensorBoard's event files, where the run is mirrored to it."""
 TOKENIZER = "tokenizer"
 """In a checkpoint: folder of the tokenizer that was trained for this run."""
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from workbench.errors import StoreError
 from workbench.records import Trajectory
@@ -15,12 +15,22 @@ from workbench.store.parts import cut_parts, merge_parts, visible_parts, write_p
 from workbench.store.schema import rows
 from workbench.store.status import process_identity, read_status, write_status
 
-__all__ = ["RunLock", "RunWriter"]
+__all__ = ["Listener", "RunLock", "RunWriter"]
 
 _FLUSH_TURNS = 8_192
 _FLUSH_SECONDS = 10.0  # a page that watches is never further behind
 _BEAT_SECONDS = 2.0
 _KEPT = ("phase", "update", "total", "device")
+
+
+class Listener(Protocol):
+    """Hears of every line of numbers once it is written."""
+
+    def metrics(self, phase: str, update: int, values: Mapping[str, float]) -> None:
+        """The metrics of one update."""
+
+    def evaluation(self, values: Mapping[str, Any]) -> None:
+        """One evaluation."""
 
 
 class RunWriter:
@@ -33,6 +43,7 @@ class RunWriter:
     def __init__(self, paths: RunPaths) -> None:
         self.paths = paths
         self._lines = {name: LineFile(getattr(paths, name)) for name in ("metrics", "evaluations", "events")}
+        self.listeners: list[Listener] = []
         self._buffer: list[Trajectory] = []
         self._advantages: list[float | None] = []
         self._last_part: int | None = None
@@ -43,10 +54,14 @@ class RunWriter:
     def metrics(self, phase: str, update: int, values: Mapping[str, float]) -> None:
         """Append the metrics of one update; NaN and infinity are written as null."""
         self._append("metrics", {"phase": phase, "update": update, "time": now(), **values})
+        for listener in self.listeners:
+            listener.metrics(phase, update, values)
 
     def evaluation(self, values: Mapping[str, Any]) -> None:
         """Append one evaluation: ``success_rate``, ``low``, ``high``, phase, update, and what else was measured."""
         self._append("evaluations", {"time": now(), **values})
+        for listener in self.listeners:
+            listener.evaluation(values)
 
     def event(self, kind: str, message: str, **fields: Any) -> None:
         """Append what happened: a stage change, a checkpoint, a warning."""
