@@ -27,7 +27,8 @@ def ask_turns(paths: RunPaths, query: str, **values: Any) -> pd.DataFrame:
     Raises:
         StoreError: The parts cannot be read.
     """
-    return _answer(paths, query, values, lambda relation: relation.df())
+    found: pd.DataFrame = _answer(paths, query, values, lambda relation: relation.df())
+    return found
 
 
 def ask_rows(paths: RunPaths, query: str, **values: Any) -> list[dict[str, Any]]:
