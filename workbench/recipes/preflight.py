@@ -42,6 +42,12 @@ def preflight(config: RunConfig) -> None:
         )
     if "generate" in config.phases or config.reflection.kind == "oracle":
         make_teacher(env)
+    if config.rl.train_reflection and "rl" in config.phases and (config.reflection.kind, config.reflection.decoding) != ("model", "sample"):
+        raise ConfigError(
+            "rl.train_reflection=true needs a language model that samples, found "
+            f"reflection.kind={config.reflection.kind}, reflection.decoding={config.reflection.decoding}; "
+            "use --set reflection.kind=model --set reflection.decoding=sample"
+        )
     observation, info = _first_state(env, config.seed)
     _check_policy(config, env, observation, info)
     reflects = config.reflection.kind in ("model", "shuffled")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workbench.config import RLSettings
 from workbench.models.critic import Critic
@@ -44,7 +44,7 @@ class PPO:
         self.seed = seed
         self.updates = 0
         self.learner = Learner(policy, optimizer, settings)
-        self.modules = {"critic": self.critic, **self.learner.modules}
+        self.modules: dict[str, nn.Module] = {"critic": self.critic, **self.learner.modules}
 
     def update(self, steps: Sequence[Step], replayed: Sequence[Step]) -> UpdateResult:
         """Learn from freshly collected ``steps``, which were played with a value; ``replayed`` ones are left alone."""
