@@ -24,7 +24,7 @@ from workbench.store.layout import RunPaths, create_run
 from workbench.store.reader import Run
 from workbench.store.writer import RunWriter
 
-START_SECONDS = 300  # on a busy machine importing alone takes minutes
+START_SECONDS = 900  # on a busy machine importing alone takes minutes
 
 
 @dataclass
@@ -182,7 +182,7 @@ def test_tensorboard_reads_a_run(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_an_mlflow_server_receives_a_real_run(tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow", reason="needs the extra trackers")
     pytest.importorskip("flask", reason="MLflow's server is not installed")
