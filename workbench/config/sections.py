@@ -47,7 +47,9 @@ class RLSettings(Section):
     learning_rate: float = Field(3e-4, gt=0, le=1)
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field("constant")
     per_device_train_batch_size: Count = Field(256, description="Turns per forward and backward pass")
-    gradient_accumulation_steps: int = Field(0, ge=0, description="Passes per optimizer step; 0 takes all turns of an update in one step")
+    gradient_accumulation_steps: int = Field(
+        0, ge=0, description="Passes per optimizer step; 0 takes all turns in one step (ppo has num_mini_batches)"
+    )
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     entropy_coef: float = Field(0.003, ge=0, description="Weight of the entropy bonus, a term of the loss")
