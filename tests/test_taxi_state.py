@@ -61,10 +61,10 @@ def test_ties_are_broken_in_the_order_of_the_commands():
 
 def test_the_oracle_is_fast(env):
     begin(env, "r2c3-R-G")
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(100):
         env.oracle()
-    assert (time.perf_counter() - begun) * 1000 / 100 < ORACLE_MILLISECONDS
+    assert (time.process_time() - begun) * 1000 / 100 < ORACLE_MILLISECONDS
 
 
 # State keys, snapshots, refusals ---------------------------------------------------------------------------
@@ -175,10 +175,10 @@ def test_reset_and_random_play_are_fast(env):
     dice = np.random.default_rng(0)
     choices = dice.integers(6, size=20_000)
     env.reset(seed=0)
-    over, begun = False, time.perf_counter()
+    over, begun = False, time.process_time()
     for choice in choices:
         if over:
             env.reset()
         _, _, terminated, truncated, _ = env.step(COMMANDS[choice])
         over = terminated or truncated
-    assert len(choices) / (time.perf_counter() - begun) > SLOWEST_TURNS_PER_SECOND
+    assert len(choices) / (time.process_time() - begun) > SLOWEST_TURNS_PER_SECOND

@@ -44,7 +44,7 @@ class Episode:
         self.typed.append(command)
         if not self.last.problem:
             self.done.append(command)
-        if self.last.read is not None and command.split()[0] == "cat":
+        if self.last.read is not None and self.last.whole:
             self.read[self.last.read.path] = self.last.read
         self._offered = None
         return self.last

@@ -19,6 +19,8 @@ class Result(NamedTuple):
     """``error`` for a command that failed, ``warning`` for one that is not known, else empty."""
     read: File | None = None
     """The file that was shown."""
+    whole: bool = False
+    """True where it was shown by ``cat``, and not its beginning or end alone."""
     identified: File | None = None
     """The file that was named as the answer."""
 
@@ -110,7 +112,7 @@ def _look(verb: str, file: File) -> Result:
     if verb == "ls":
         return Result(shlex.quote(file.name))
     text = file.shown if verb == "cat" else file.head() if verb == "head" else file.tail()
-    return Result(text, read=file)
+    return Result(text, read=file, whole=verb == "cat")
 
 
 def _error(reason: str) -> Result:
