@@ -112,7 +112,7 @@ class PreferenceTraining(PolicyTraining):
             RunStopped: A stop was asked for; a checkpoint has been saved.
         """
         settings = self.config.policy
-        if self.update == self.first and settings.eval_steps:
+        if self.update == 0 and settings.eval_steps:
             self.judge(self.update)
         while self.update < self.last:
             self._segment(min(_next(self.update, settings.save_steps), _next(self.update, settings.eval_steps), self.last), progress)

@@ -94,7 +94,7 @@ class PolicyTraining:
             RunStopped: A stop was asked for; a checkpoint has been saved.
         """
         settings = self.config.policy
-        if self.update == self.first and settings.eval_steps:
+        if self.update == 0 and settings.eval_steps:  # a later round begins where the one before was judged
             self.judge(self.update)
             self._probe()
         while self.update < self.last:
