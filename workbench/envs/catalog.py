@@ -14,6 +14,7 @@ from workbench.errors import EnvError, WorkbenchError, nearest
 # Imported when asked for, so that naming one world does not load the others.
 _SHIPPED = {
     "arithmetic": "workbench.envs.arithmetic.world:Arithmetic",
+    "corridor": "workbench.envs.corridor:Corridor",
     "explore": "workbench.envs.explore.world:AutoExplore",
     "frozen-lake": "workbench.envs.frozen_lake:FrozenLake",
     "household": "workbench.envs.household.world:Household",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from workbench.data.teachers.base import Mistake, Teacher, best_command
+from workbench.data.teachers.corridor import CorridorTeacher
 from workbench.data.teachers.explore import ExploreTeacher
 from workbench.data.teachers.generic import GenericTeacher
 from workbench.data.teachers.household import HouseholdTeacher
@@ -10,10 +11,25 @@ from workbench.data.teachers.taxi import TaxiTeacher
 from workbench.envs.text_env import TextEnv
 from workbench.errors import DataError
 
-__all__ = ["ExploreTeacher", "GenericTeacher", "HouseholdTeacher", "Mistake", "TaxiTeacher", "Teacher", "best_command", "make_teacher"]
+__all__ = [
+    "CorridorTeacher",
+    "ExploreTeacher",
+    "GenericTeacher",
+    "HouseholdTeacher",
+    "Mistake",
+    "TaxiTeacher",
+    "Teacher",
+    "best_command",
+    "make_teacher",
+]
 
 # By the name that an environment's class carries; every other environment is taught by GenericTeacher.
-_ELOQUENT: dict[str, Callable[[], Teacher]] = {"explore": ExploreTeacher, "household": HouseholdTeacher, "taxi": TaxiTeacher}
+_ELOQUENT: dict[str, Callable[[], Teacher]] = {
+    "corridor": CorridorTeacher,
+    "explore": ExploreTeacher,
+    "household": HouseholdTeacher,
+    "taxi": TaxiTeacher,
+}
 
 
 def make_teacher(env: TextEnv) -> Teacher:
