@@ -50,10 +50,10 @@ def root(tmp_path):
     folder = tmp_path / "runs"
     folder.mkdir()
     yield folder
-    for name in run_names(folder):  # a journey that broke off leaves no training behind
-        pid = _status(RunPaths(folder / name)).get("pid")
-        if isinstance(pid, int) and psutil.pid_exists(pid) and name in psutil.Process(pid).cmdline():
-            psutil.Process(pid).kill()
+    names = set(run_names(folder))
+    for process in psutil.process_iter(["cmdline"]):  # a journey that broke off leaves no training behind
+        if names & set(process.info["cmdline"] or ()):
+            process.kill()
 
 
 @pytest.fixture

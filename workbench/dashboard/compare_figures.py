@@ -73,6 +73,7 @@ def reward_figure(left: Trajectory, right: Trajectory, names: Sequence[str]) -> 
             )
     figure.add_hline(y=0, line={"color": see_through(GREY, 0.5), "width": 1})
     figure.update_layout(height=230, margin={"l": 60, "r": 10, "t": 10, "b": 40}, legend={"orientation": "h", "y": -0.3, "x": 0})
-    figure.update_xaxes(title="turn")
+    longest = max(len(left.turns), len(right.turns))
+    figure.update_xaxes(title="turn", dtick=max(1, longest // 12))  # there is no half turn
     figure.update_yaxes(title="reward so far")
     return figure

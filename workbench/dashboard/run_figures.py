@@ -21,6 +21,8 @@ _TIME_PARTS = (
     ("write", VERMILLION, ("time/write_seconds",)),
     ("save", VERMILLION, ("time/save_seconds",)),
 )
+_FEW_UPDATES = 10
+"""So many get a number each; with fewer, Plotly would number halves."""
 _LEAST_SHARE = 0.0005
 """Of the whole time; what took less is not drawn."""
 
@@ -115,6 +117,7 @@ def success_figure(
     _add_evaluations(figure, evaluations)
     if changes is not None:
         _add_changes(figure, changes)
+    _number_each(figure, metrics)
     figure.update_yaxes(range=[-0.03, 1.05], tickformat=".0%")
     return figure
 
@@ -135,10 +138,16 @@ def _add_evaluations(figure: go.Figure, evaluations: pd.DataFrame) -> None:
     )
 
 
+def _number_each(figure: go.Figure, metrics: pd.DataFrame) -> None:
+    if "update" in metrics and len(metrics) and metrics["update"].max() <= _FEW_UPDATES:
+        figure.update_xaxes(dtick=1)
+
+
 def curve_figure(metrics: pd.DataFrame, key: str, title: str, unit: str, bands: Sequence[Band]) -> go.Figure:
     """One metric over the updates, with its running mean."""
     figure = base_figure(title, unit, bands, height=280, legend=False)
     values = metrics.dropna(subset=[key])
+    _number_each(figure, metrics)
     smooth = values[key].rolling(SMOOTH_UPDATES, min_periods=1).mean()
     figure.add_scatter(
         x=values["update"], y=values[key], mode="lines", line={"color": see_through(GREY, 0.5), "width": 1.5}, hoverinfo="skip"
