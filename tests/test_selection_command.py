@@ -19,6 +19,7 @@ from workbench.seeding import generator
 from workbench.selection import facility_location
 from workbench.selection.designs import DESIGNS, Settings, choose
 from workbench.selection.features import SCORES, Features, load_features, save_features
+from workbench.selection.layout import drawn_places, pca_coordinates
 from workbench.selection.pool import Columns, pool_from_rows, read_pool
 
 PROMPTS = [f"go {way} {count} times" for way in ("north", "south", "east", "west") for count in range(1, 7)]
@@ -112,7 +113,11 @@ def test_what_is_written_says_what_to_annotate(call, jsonl, features, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "out" / "selected.jsonl").read_text().splitlines()]
     assert [line["order"] for line in lines] == list(range(5))
     for line in lines:
-        assert line == {"order": line["order"], "row": line["row"], **{key: ROWS[line["row"]][key] for key in ("id", "prompt", "task")}}
+        assert {key: line[key] for key in ("id", "prompt", "task")} == {key: ROWS[line["row"]][key] for key in ("id", "prompt", "task")}
+        assert "response" not in line
+    gains = [line["gain"] for line in lines]
+    assert gains == sorted(gains, reverse=True) and sum(gains) == pytest.approx(found["value"])
+    assert sum(line["covers"] for line in lines) == 24
     assert 0 < found["value"] <= found["bound"] <= 24
     assert set(found["length_correlation"]) == set(SCORES)
     assert found["width"] > 0
@@ -283,3 +288,63 @@ def test_broken_features_are_refused(jsonl, tmp_path):
 def test_a_pool_of_one_task_is_a_plain_choice(call, tmp_path):
     path = write(tmp_path, "jsonl", [{**row, "task": "one"} for row in ROWS])
     assert call(path, "--design", "even-per-task", "--budget", 6)["picks_per_task"] == {"one": 6}
+
+
+# What is left for looking at -------------------------------------------------------------------------------
+
+
+def test_the_map_says_where_every_prompt_lies_and_which_choice_covers_it(call, jsonl, features, tmp_path):
+    found = call(jsonl, "--design", "k-center", "--budget", 5, "--features", features)
+    table = pq.read_table(tmp_path / "out" / "map.parquet").to_pandas()
+    assert found["map"]["points"] == len(table) == 24 and found["map"]["variance"][0] >= found["map"]["variance"][1] > 0
+    assert list(table["prompt"]) == PROMPTS and list(table["task"]) == [row["task"] for row in ROWS]
+    points = load_features(features, pool=24, fingerprint=read_pool(jsonl).fingerprint).embeddings
+    lines = [json.loads(line) for line in (tmp_path / "out" / "selected.jsonl").read_text().splitlines()]
+    apart = np.linalg.norm(points[:, None] - points[None, [line["row"] for line in lines]], axis=2)
+    assert list(table["covered_by"]) == apart.argmin(1).tolist()
+    np.testing.assert_allclose(table["distance"], apart.min(1), atol=1e-5)
+    assert [line["covers"] for line in lines] == np.bincount(apart.argmin(1), minlength=5).tolist()
+    assert lines[0]["gain"] is None and lines[1]["gain"] > 0
+    assert {f"score {name}" for name in SCORES} <= set(table)
+    # Without embeddings there is none, and one of before does not stay.
+    assert call(jsonl, "--design", "random", "--budget", 5)["map"] is None
+    assert not (tmp_path / "out" / "map.parquet").exists()
+
+
+def test_a_large_pool_is_drawn_as_a_sample_that_has_every_choice():
+    places = drawn_places(50, [40, 3, 17], most=10)
+    assert len(set(places.tolist())) == 10 and {40, 3, 17} <= set(places.tolist())
+    assert places.tolist() == sorted(places)
+
+
+def test_principal_components_by_hand():
+    # Along (3, 4) the points spread by 10, across by 1: variances 50 and 0.5 of 50.5, and signs that make the largest positive.
+    points = np.array([[3, 4], [-3, -4], [0.4, -0.3], [-0.4, 0.3]], np.float32)
+    found, shares = pca_coordinates(points)
+    np.testing.assert_allclose(np.abs(found), [[5, 0], [5, 0], [0, 0.5], [0, 0.5]], atol=1e-5)
+    assert shares == pytest.approx([50 / 50.5, 0.5 / 50.5], abs=1e-6)
+    line, alone = pca_coordinates(np.array([[1.0], [2.0], [3.0]], np.float32))
+    assert line.shape == (3, 2) and alone[1] == 0
+    same, none = pca_coordinates(np.ones((3, 4), np.float32))
+    assert not same.any() and none == [0.0, 0.0]
+
+
+def test_stages_are_counted_and_chosen_by_nobody(call, tmp_path, features, jsonl):
+    rows = [{**row, "stage": ("easy", "hard")[place % 2]} for place, row in enumerate(ROWS)]
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    plain = call(jsonl, "--design", "even-per-task", "--budget", 7)
+    for kind in ("jsonl", "parquet", "datasets"):
+        found = call(write(staged, kind, rows), "--design", "even-per-task", "--budget", 7)
+        assert found["ids"] == plain["ids"] and found["fingerprint"] == plain["fingerprint"]
+        assert found["stages"]["easy"]["pool"] == found["stages"]["hard"]["pool"] == 12
+        assert sum(counts["chosen"] for counts in found["stages"].values()) == 7
+    assert found["tasks"]["north"] == {"pool": 6, "chosen": 2}
+    assert "stages" not in plain
+
+
+def test_without_a_folder_it_goes_where_the_app_looks(jsonl, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
+    assert main(["select", str(jsonl), "--design", "random", "--budget", "3", "--seed", "2"]) == 0
+    assert (tmp_path / "runs" / "selections" / "pool-random-3-seed2" / "selected.jsonl").is_file()
+    assert "3 of 24 prompts by random" in capfd.readouterr().out

@@ -2,20 +2,20 @@
 
 import json
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from workbench.config import DeviceConfig, PolicyConfig
 from workbench.errors import ConfigError, DataError, nearest
+from workbench.recipes.select_map import PoolMap, pool_map, shares
 from workbench.selection.designs import Settings, check_design, choose, needs_features
 from workbench.selection.features import SCORES, Features, load_features, save_features
 from workbench.selection.inputs import Selection, check_budget
 from workbench.selection.pool import Columns, Pool, read_pool
-from workbench.store.files import json_bytes, write_whole
+from workbench.store.files import json_bytes, plain, write_whole
+from workbench.store.selections import CHOSEN_FILE, FEATURES_FILE, MAP_FILE, REPORT_FILE
 
-CHOSEN_FILE, REPORT_FILE, FEATURES_FILE = "selected.jsonl", "selection.json", "features.npz"
 DEFAULTS, USUAL = Settings(), Columns()
 
 
@@ -39,8 +39,9 @@ def select(
 
     Args:
         source: A pool (``selection.pool.read_pool``).
-        out: Gets ``selected.jsonl`` (a line per chosen prompt, in order of choice), ``selection.json`` (how it was chosen) and, where
-            a model looked at the pool, ``features.npz``, which ``features_file`` takes the next time.
+        out: Gets ``selected.jsonl`` (a line per chosen prompt, in order of choice: what it gained, how many prompts are nearer to it
+            than to any other choice), ``selection.json`` (how it was chosen), ``map.parquet`` (the pool in two dimensions, where there
+            are embeddings) and, where a model looked at the pool, ``features.npz``, which ``features_file`` takes the next time.
         design: One of ``selection.designs.DESIGNS``.
         budget: Prompts to choose.
         settings: How designs choose.
@@ -77,11 +78,11 @@ def select(
     looked = time.perf_counter()
     chosen = choose(design, pool, features, budget, settings)
     done = time.perf_counter()
+    drawn = pool_map(pool, features, chosen, seed=settings.seed) if features is not None else None
     pool.check_unchanged()
-    report = _report(pool, features, chosen, design, budget, settings) | {
-        "seconds": {"features": looked - began, "selection": done - looked}
-    }
-    _write(out, pool, chosen, report, features if model is not None else None)
+    seconds = {"features": looked - began, "selection": done - looked, "map": time.perf_counter() - done}
+    report = _report(pool, features, chosen, design, budget, settings) | {"map": drawn.facts if drawn else None, "seconds": seconds}
+    _write(out, pool, chosen, report, features if model is not None else None, drawn)
     return report
 
 
@@ -118,23 +119,42 @@ def _report(pool: Pool, features: Features | None, chosen: Selection, design: st
         "bound": chosen.bound,
         **chosen.facts,
     }
+    places = chosen.indices.tolist()
     if pool.tasks is not None:
-        report["picks_per_task"] = dict(sorted(Counter(pool.tasks[place] for place in chosen.indices).items()))
+        report["tasks"] = shares(pool.tasks, places)
+        report["picks_per_task"] = {task: counts["chosen"] for task, counts in report["tasks"].items() if counts["chosen"]}
+    if pool.stages is not None:
+        report["stages"] = shares(pool.stages, places)
     if features is not None:
         report |= {"features": dict(features.facts), "length_correlation": features.length_correlations()}
     return report
 
 
-def _write(out: Path, pool: Pool, chosen: Selection, report: dict[str, Any], features: Features | None) -> None:
-    lines = []
-    for order, place in enumerate(chosen.indices.tolist()):
-        row: dict[str, Any] = {"order": order, "row": place, "id": pool.ids[place], "prompt": pool.prompts[place]}
-        lines.append(json.dumps(row | ({} if pool.tasks is None else {"task": pool.tasks[place]}), ensure_ascii=False))
+def _write(out: Path, pool: Pool, chosen: Selection, report: dict[str, Any], features: Features | None, drawn: PoolMap | None) -> None:
+    lines = [json.dumps(row, ensure_ascii=False) for row in _rows(pool, chosen, drawn)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         if features is not None:
             save_features(out / FEATURES_FILE, features, fingerprint=pool.fingerprint)
+        if drawn is not None:
+            write_whole(out / MAP_FILE, drawn.table)
+        else:  # of another selection in the same folder
+            (out / MAP_FILE).unlink(missing_ok=True)
         write_whole(out / CHOSEN_FILE, ("\n".join(lines) + "\n").encode("utf-8", "replace"))
         write_whole(out / REPORT_FILE, json_bytes(report, indent=2))
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror or error}; name another folder with --out") from None
+
+
+def _rows(pool: Pool, chosen: Selection, drawn: PoolMap | None) -> Iterator[dict[str, Any]]:
+    for order, place in enumerate(chosen.indices.tolist()):
+        row: dict[str, Any] = {"order": order, "row": place, "id": pool.ids[place], "prompt": pool.prompts[place]}
+        if pool.tasks is not None:
+            row["task"] = pool.tasks[place]
+        if pool.stages is not None:
+            row["stage"] = pool.stages[place]
+        if chosen.gains is not None:
+            row["gain"] = plain(chosen.gains[order])  # None for the first of k-center, which has no distance to anything
+        if drawn is not None:
+            row["covers"] = drawn.covers[order]
+        yield row

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--design", required=True, help="facility-location, k-center, top-k, random, k-means, even-per-task or inverse-confidence"
     )
     parser.add_argument("--budget", required=True, type=int, help="how many prompts to choose")
-    parser.add_argument("--out", required=True, type=Path, metavar="D", help="folder to write to")
+    parser.add_argument("--out", type=Path, metavar="D", help="folder to write to (default: one in runs/selections, which the app shows)")
     parser.add_argument("--model", help="hub id or folder of the model that looks at the prompts")
     parser.add_argument("--features", type=Path, metavar="FILE", help="features.npz of an earlier selection, or a .npy table of embeddings")
     parser.add_argument("--score", help="e.g. entropy-mean: ranks in top-k and within tasks, weighs in facility-location and k-center")
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt-column", default="prompt", metavar="C", help="column of the prompts (default: %(default)s)")
     parser.add_argument("--id-column", metavar="C", help="column of their names (default: id, or their places)")
     parser.add_argument("--task-column", metavar="C", help="column of their tasks (default: task)")
+    parser.add_argument("--stage-column", metavar="C", help="column of their stages, for the report alone (default: stage)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -43,17 +44,19 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from workbench.recipes.select import select
     from workbench.selection.designs import Settings
     from workbench.selection.pool import Columns
+    from workbench.store.selections import selections_folder
 
     settings = Settings(**{name: getattr(arguments, name) for name in ("seed", "score", "kernel", "width", "search", "neighbors")})
+    out = arguments.out or selections_folder() / _name(arguments)
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(unit="prompt")) if arguments.model and sys.stderr.isatty() else None
         found = select(
             arguments.pool,
-            arguments.out,
+            out,
             design=arguments.design,
             budget=arguments.budget,
             settings=settings,
-            columns=Columns(arguments.prompt_column, arguments.id_column, arguments.task_column),
+            columns=Columns(arguments.prompt_column, arguments.id_column, arguments.task_column, arguments.stage_column),
             model=arguments.model,
             features_file=arguments.features,
             pooling=arguments.pooling,
@@ -64,5 +67,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         )
     value = "" if found["value"] is None else f", value {found['value']:.4g}"
     bound = "" if found["bound"] is None else f", bound {found['bound']:.4g}"
-    print(f"{found['budget']} of {found['prompts']} prompts by {found['design']}{value}{bound}: {arguments.out}")
-    return {"out": str(arguments.out), **found}
+    print(f"{found['budget']} of {found['prompts']} prompts by {found['design']}{value}{bound}: {out}")
+    return {"out": str(out), **found}
+
+
+def _name(arguments: argparse.Namespace) -> str:
+    """The same for the same choice, so that a choice made again takes its own place."""
+    parts = [arguments.pool.stem or "pool", arguments.design, arguments.score, str(arguments.budget), f"seed{arguments.seed}"]
+    return "-".join(part for part in parts if part)

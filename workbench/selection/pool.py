@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from workbench.errors import DataError, nearest
 
 LINES = (".jsonl", ".ndjson", ".json")
+_READ = ("prompt", "id", "task", "stage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Columns:
     prompt: str = "prompt"
     id: str | None = None
     task: str | None = None
+    stage: str | None = None
 
     def wanted(self, known: Iterable[str], source: object) -> dict[str, str]:
         """Which of the ``known`` columns to read, by what they are.
@@ -32,10 +34,11 @@ class Columns:
         """
         known = list(known)
         found = {}
-        for what, named, usual in (("prompt", self.prompt, None), ("id", self.id, "id"), ("task", self.task, "task")):
+        usual = (("prompt", self.prompt, None), ("id", self.id, "id"), ("task", self.task, "task"), ("stage", self.stage, "stage"))
+        for what, named, usually in usual:
             if named is not None and named not in known:
                 raise DataError(f"{source}: there is no column {named!r} for the {what}; {nearest(named, known)}")
-            if (name := named or usual) in known:
+            if (name := named or usually) in known:
                 found[what] = str(name)
         return found
 
@@ -50,6 +53,7 @@ class Pool:
         tasks: What each prompt asks for; None where the file does not say, (N,).
         source: The file; None for rows from memory.
         columns: What was read from it.
+        stages: Where in a curriculum each prompt is from, for coverage reports alone: no design sees them, (N,).
     """
 
     prompts: tuple[str, ...]
@@ -57,6 +61,7 @@ class Pool:
     tasks: tuple[str, ...] | None = None
     source: Path | None = None
     columns: Columns = Columns()
+    stages: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -109,7 +114,7 @@ def pool_from_rows(rows: Iterable[Mapping[str, Any]], columns: Columns = Columns
 
 def _pool_of_rows(rows: Iterable[tuple[int, Mapping[str, Any]]], source: Path | None, columns: Columns) -> Pool:
     found: dict[str, str] | None = None
-    values: dict[str, list[Any]] = {"prompt": [], "id": [], "task": []}
+    values: dict[str, list[Any]] = {what: [] for what in _READ}
     for number, row in rows:
         if found is None:
             found = columns.wanted(row.keys(), source or "the rows")
@@ -121,7 +126,7 @@ def _pool_of_rows(rows: Iterable[tuple[int, Mapping[str, Any]]], source: Path | 
 
 
 def _pool_of_table(table: Mapping[str, list[Any]], source: Path, columns: Columns) -> Pool:
-    return _pool({what: table.get(what, []) for what in ("prompt", "id", "task")}, source, columns)
+    return _pool({what: table.get(what, []) for what in _READ}, source, columns)
 
 
 def _pool(values: Mapping[str, list[Any]], source: Path | None, columns: Columns) -> Pool:
@@ -136,8 +141,8 @@ def _pool(values: Mapping[str, list[Any]], source: Path | None, columns: Columns
     if len(set(ids)) < len(ids):
         twice = Counter(ids).most_common(1)[0][0]
         raise DataError(f"{where}: two rows have the id {twice!r}; give every prompt its own")
-    tasks = tuple(str(task) for task in values["task"]) or None
-    return Pool(tuple(prompts), tuple(ids), tasks, source, columns)
+    tasks, stages = (tuple(str(name) for name in values[what]) or None for what in ("task", "stage"))
+    return Pool(tuple(prompts), tuple(ids), tasks, source, columns, stages)
 
 
 def _brief(value: object) -> str:

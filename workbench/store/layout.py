@@ -19,6 +19,8 @@ from workbench.store.provenance import provenance
 from workbench.store.status import process_identity
 
 SCHEMA_VERSION = 1
+SELECTIONS = "selections"
+"""Folder beside the runs that holds what `workbench select` chose."""
 START = "start"
 """Phase of the checkpoint that a parent run gave."""
 MANIFEST = "manifest.json"
@@ -246,10 +248,14 @@ def _folder_of(root: Path, name: str, allow_paths: bool) -> Path:
 
 
 def run_names(root: Path) -> list[str]:
-    """Names of the folders below ``root``, hidden ones and links left out, sorted."""
+    """Names of the runs' folders below ``root``, sorted: hidden ones, links and the folder of selections left out."""
     try:
         with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False))
+            return sorted(
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.name != SELECTIONS and entry.is_dir(follow_symlinks=False)
+            )
     except OSError:
         return []
 
