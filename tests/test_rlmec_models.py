@@ -181,6 +181,10 @@ def test_a_rewrite_keeps_the_steps_before_the_located_one(monkeypatch):
         count = len(judge.ids.text(kept))
         assert found.token_ids[:count] == one.token_ids[:count]
         assert len(found.token_ids) <= count + 12
+    judge.forced_prefix = False
+    monkeypatch.setattr(judge, "locate", lambda problems, texts: [2])
+    (free,) = judge.revise([PROBLEM], [one])
+    assert free.located == 2 and len(free.token_ids) <= 12  # all of it is its own
 
 
 def test_a_located_step_is_one_that_exists():

@@ -48,6 +48,11 @@ class RewardModelSettings(Section):
     rewrites: Literal["minimal", "reference"] = Field(
         "minimal", description="What it learns to write for a wrong solution: the least change that mends it, or the reference solution"
     )
+    forced_prefix: bool = Field(
+        True,
+        description="Its rewrites keep everything before the step that it calls the first wrong one, as the teacher's do; "
+        "off, it writes the whole anew, so that a step which it names too late is mended all the same",
+    )
     batch_tokens: int = Field(0, ge=0, description="Tokens scored at once, padding included; 0 takes what suits the device")
 
 

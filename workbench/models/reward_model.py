@@ -40,15 +40,19 @@ class RewardModel:
     Args:
         player: The model; it has the policy's tokenizer.
         max_new_tokens: Longest rewrite.
+        forced_prefix: Rewrites keep the steps before the located one; otherwise the whole is written anew.
         batch_size: Rewrites written together.
         batch_tokens: Tokens scored together, padding included; 0 takes what suits the device.
     """
 
-    def __init__(self, player: LanguageModel, *, max_new_tokens: int, batch_size: int = 256, batch_tokens: int = 0) -> None:
+    def __init__(
+        self, player: LanguageModel, *, max_new_tokens: int, forced_prefix: bool = True, batch_size: int = 256, batch_tokens: int = 0
+    ) -> None:
         self.player = player
         self.ids = SolutionIds(player.tokenizer)
         self.batch_tokens = batch_tokens
         self.max_new_tokens = max_new_tokens
+        self.forced_prefix = forced_prefix
         self.batch_size = batch_size
 
     def log_probs(self, problems: Sequence[Problem], responses: Sequence[Response], *, on_batch: Progress = _quiet) -> list[list[float]]:
@@ -68,7 +72,7 @@ class RewardModel:
         return [named_step(self.ids.decode(answer.token_ids), len(steps(text))) for answer, text in zip(answers, texts, strict=True)]
 
     def revise(self, problems: Sequence[Problem], responses: Sequence[Response], *, on_batch: Progress = _quiet) -> list[Revision]:
-        """Locate, then rewrite greedily with everything before the located step forced; without a step the whole is written anew."""
+        """Locate, then rewrite greedily, with everything before the located step forced; without a step the whole is written anew."""
         located = self.locate(problems, [response.text for response in responses])
         kept = [self._kept(response, step) for response, step in zip(responses, located, strict=True)]
         prompts = [
@@ -84,7 +88,7 @@ class RewardModel:
 
     def _kept(self, response: Response, step: int | None) -> tuple[int, ...]:
         """Ids of the steps before ``step``: the response's own where they end with a token."""
-        if not step:
+        if not step or not self.forced_prefix:
             return ()
         text = "".join(line + "\n" for line in response.text.split("\n")[:step])
         own = response.token_ids[:-1] if response.finished else response.token_ids
