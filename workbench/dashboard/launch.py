@@ -16,7 +16,7 @@ from workbench.store.pace import expected_seconds
 
 _FIRST_PRESET = "taxi-quickstart"
 _NOBODY = "nothing: a run from the beginning"
-_AFTER_WARM_UP = ("rl", "evaluate")
+_AFTER_WARM_UP = ("rl", "policy", "evaluate")
 _CHECKED = "launch_checked"
 
 

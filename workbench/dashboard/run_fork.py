@@ -13,7 +13,7 @@ from workbench.store.settings import changed
 
 _ANEW, _GO_ON = "anew", "go on"
 _WORDS = {_ANEW: "from the beginning", _GO_ON: "from this run's data and players: online learning and evaluation only"}
-_AFTER_WARM_UP = ("rl", "evaluate")
+_AFTER_WARM_UP = ("rl", "policy", "evaluate")
 
 
 def section(paths: RunPaths) -> None:
