@@ -78,12 +78,17 @@ def take(page: "Page", address: str, wanted: Iterable[Shot], out: Path) -> Itera
         address: Where the app listens.
         wanted: The pictures.
         out: Their folder.
+
+    Raises:
+        SystemExit: A page shows an error.
     """
     for shot in wanted:
         page.goto(f"{address}/{shot.path}")
         settle(page)
         shot.prepare(page)
         pictures(page, out, shot.name)
+        if page.get_by_test_id("stException").count():
+            raise SystemExit(f"the page {shot.name} shows an error; {out / shot.name}-light.png has it")
         yield shot
 
 
