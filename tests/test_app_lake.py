@@ -14,7 +14,7 @@ def way():
     lake = FrozenLake(size=4, maps=3)
     observation, _ = lake.reset(seed=0, options={"task": lake.tasks("full")[0], "stage": "full"})
     seen = [observation]
-    for command in lake.oracle():
+    for command in lake.oracle() or []:
         seen.append(lake.step(command)[0])
     return seen
 
