@@ -21,9 +21,6 @@ class Derivation(Protocol):
     def right_lines(self, lines: Sequence[str]) -> int:
         """How many lines from the start are right and in place; empty lines among them are."""
 
-    def is_complete(self, lines: Sequence[str]) -> bool:
-        """Whether these lines, all right, end in the answer."""
-
     def endings(self, lines: Sequence[str], wrong: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """Every way to go on from right lines to the answer, the usual one first; ``wrong`` are the lines to be replaced."""
 
@@ -44,10 +41,6 @@ class Calculation:
             if not states:
                 return place
         return len(lines)
-
-    def is_complete(self, lines: Sequence[str]) -> bool:
-        """Whether the answer has been given."""
-        return _DONE in self._states(lines)
 
     def endings(self, lines: Sequence[str], wrong: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """Every order; operands of sums and products also the other way round where ``wrong`` has them so."""
@@ -96,10 +89,6 @@ class Recital:
                 return place
             said += 1
         return len(lines)
-
-    def is_complete(self, lines: Sequence[str]) -> bool:
-        """Whether the whole reference was said."""
-        return self._said(lines) == len(self.reference)
 
     def endings(self, lines: Sequence[str], wrong: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """The rest of the reference."""
