@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.dashboard.components import escaped
+from workbench.dashboard.escaping import escaped
 from workbench.dashboard.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, see_through, series_colour
 from workbench.evaluation.statistics import wilson_interval
 
