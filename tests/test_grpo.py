@@ -65,7 +65,7 @@ def test_weights_of_turns_by_hand():
 def test_an_update_is_the_gradient_of_group_advantages(steps, loss_type):
     change, result = changes(PLAIN.model_copy(update={"grpo": PLAIN.grpo.model_copy(update={"loss_type": loss_type})}), steps)
     returns = {one.trajectory: one.return_to_go for one in reversed(steps)}
-    expected = {}
+    expected: dict[int, float] = {}
     for group in (0, 1):
         own = [returns[number] for number in range(5 * group, 5 * group + 5)]
         expected |= {number: (returns[number] - np.mean(own)) / np.std(own) for number in range(5 * group, 5 * group + 5)}

@@ -35,6 +35,11 @@ def ppo(policy: Policy, settings=PLAIN) -> PPO:
     return calibrated(PPO(policy, sgd(policy), settings, seed=3))
 
 
+def layers(critic: Critic) -> list[torch.Tensor]:
+    """Weights of its layers, first to last, without what is added to them."""
+    return [value for value in critic.parameters() if value.dim() == 2]
+
+
 def own_advantages(steps: list[Step], lam: float = 0.95) -> list[float]:
     found = []
     for number in sorted({step.trajectory for step in steps}):
@@ -93,12 +98,12 @@ def test_the_value_loss_reaches_the_policy_only_where_it_may(steps):
     for allowed in (False, True):
         policy = fresh_policy()
         algorithm = ppo(policy, settings_of("ppo", ppo={**ONCE, "critic": {"trains_policy": allowed}}, kl_coef=0.0))
-        torch.nn.init.constant_(algorithm.critic.head[-1].weight, 0.1)
+        torch.nn.init.constant_(layers(algorithm.critic)[-1], 0.1)
         algorithm._gains = lambda steps, values_N: np.zeros(len(steps))  # type: ignore[method-assign]
-        before, critic = flat(policy), algorithm.critic.head[0].weight.clone()
+        before, critic = flat(policy), layers(algorithm.critic)[0].clone()
         algorithm.update(moved, [])
         assert bool((before != flat(policy)).any()) is allowed
-        assert not torch.equal(critic, algorithm.critic.head[0].weight)
+        assert not torch.equal(critic, layers(algorithm.critic)[0])
 
 
 def test_the_critic_learns_what_states_are_worth(steps):
@@ -126,8 +131,9 @@ def test_a_critic_says_the_mean_return_once_it_has_seen_returns():
     assert float(critic.deviation) == 1.0
     critic.calibrate(torch.tensor([100.0, 300.0]))
     assert critic(hidden).tolist() == [2.0] * 5, "a scale that moved would move all values"
-    assert Critic(8, seed=1).head[0].weight.tolist() == Critic(8, seed=1).head[0].weight.tolist()
-    assert Critic(8, kind="linear").head[0].weight.shape == (1, 8)
+    assert torch.equal(layers(Critic(8, seed=1))[0], layers(Critic(8, seed=1))[0])
+    assert not torch.equal(layers(Critic(8, seed=1))[0], layers(Critic(8, seed=2))[0])
+    assert [one.shape for one in layers(Critic(8, kind="linear"))] == [(1, 8)]
 
 
 def test_the_first_values_are_told_in_units_of_the_returns(steps):
@@ -144,7 +150,7 @@ def test_turns_are_played_with_a_value():
     (before,) = players.collect(assignments(count=1))
     assert {turn.value for turn in before.turns} == {None}
     algorithm = ppo(players.policy)
-    torch.nn.init.normal_(algorithm.critic.head[-1].weight, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(layers(algorithm.critic)[-1], generator=torch.Generator().manual_seed(0))
     (after,) = players.collect(assignments(count=1))
     assert [turn.probabilities for turn in after.turns] == [pytest.approx(turn.probabilities, abs=1e-6) for turn in before.turns]
     for turn in after.turns:
