@@ -131,7 +131,7 @@ def honest(problems, responses):
 
 
 def config(server, **changes):
-    return EndpointConfig(base_url=server.base_url, model="m", concurrency=4, max_backoff_seconds=0.05, timeout_seconds=5, **changes)
+    return EndpointConfig(base_url=server.base_url, model="m", concurrency=4, max_backoff_seconds=0.05, timeout_seconds=60, **changes)
 
 
 def test_a_work_that_dies_halfway_goes_on_and_asks_for_nothing_twice(tmp_path):
