@@ -17,7 +17,6 @@ from tests.small_runs import short_config
 from workbench.cli import main
 from workbench.errors import ConfigError, StoreError
 from workbench.jobs.resources import Resources
-from workbench.recipes import ray_launcher
 from workbench.recipes.ray_launcher import RayLauncher, carry_on
 from workbench.store.files import read_lines
 from workbench.store.layout import RunPaths, create_run
@@ -118,11 +117,11 @@ def test_what_became_of_a_task(fake, tmp_path):
 def test_a_head_node_that_is_not_there_or_goes_away_is_told(fake, monkeypatch):
     ray = fake({"CPU": 2})
     launcher = RayLauncher(Resources())
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
     far = RayLauncher(Resources())
-    assert ray.started[-1]["address"] == "10.0.0.1:6379"
+    assert ray.started[-1]["address"] == "192.0.2.1:6379"
     ray.down = True
-    with pytest.raises(StoreError, match=r"^RAY_ADDRESS=10.0.0.1:6379: the head node cannot be reached \(GCS is gone\); start it"):
+    with pytest.raises(StoreError, match=r"^RAY_ADDRESS=192.0.2.1:6379: the head node cannot be reached \(GCS is gone\); start it"):
         assert far.devices
     with pytest.raises(StoreError, match=r"cannot be reached \(could not find any running Ray instance\)"):
         RayLauncher(Resources())
@@ -157,10 +156,23 @@ def test_a_worker_says_who_it_is_before_anything_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert carry_on(str(paths.folder), str(tmp_path)) is None, "the run's folder tells the rest"
     assert (seen[0]["state"], seen[0]["pid"]) == ("queued", os.getpid())
-    write_status(paths.status, {"state": "stopped"})
-    carry_on(str(paths.folder), str(tmp_path))
-    assert "pid" not in seen[1], "what is not queued is not claimed"
-    assert ray_launcher.socket.gethostname()
+
+
+def test_a_stop_that_is_asked_for_while_a_worker_starts_is_heard(tmp_path, monkeypatch):
+    paths = create_run(tmp_path, short_config())
+    monkeypatch.setattr("workbench.recipes.execute.execute", lambda *words, **how: pytest.fail("it must not run"))
+    paths.stop.touch()
+    assert carry_on(str(paths.folder), str(tmp_path)) is None
+    assert (read_status(paths.status) or {})["state"] == "stopped" and not paths.stop.exists()
+
+
+@pytest.mark.parametrize("state", ["stopped", "running", "finished"])
+def test_what_does_not_wait_any_more_is_left_alone(tmp_path, monkeypatch, state):
+    paths = create_run(tmp_path, short_config())
+    monkeypatch.setattr("workbench.recipes.execute.execute", lambda *words, **how: pytest.fail("it must not run"))
+    write_status(paths.status, {"state": state})
+    assert carry_on(str(paths.folder), str(tmp_path)) is None
+    assert read_status(paths.status) == {"state": state}
 
 
 @pytest.mark.slow

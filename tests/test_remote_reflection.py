@@ -16,12 +16,13 @@ from workbench.models.endpoint import Endpoint
 from workbench.models.remote_reflection import Asking, RemoteReflection, identify, key_of
 from workbench.prompts import reflection_text
 from workbench.recipes.execute import prepare_run
-from workbench.recipes.remote import PROBE_STATES
+from workbench.recipes.remote import PROBE_STATES, Answers, endpoint_of
+from workbench.recipes.session import open_session
 from workbench.records import Reflection, Turn
 from workbench.rollout.play import Situation
 from workbench.seeding import generator
 from workbench.store.files import read_lines
-from workbench.store.layout import RunPaths
+from workbench.store.layout import RunPaths, create_run
 from workbench.store.reader import Run
 
 BARE = Asking(chat=False, max_words=20, shorten=lambda text: text)
@@ -298,3 +299,16 @@ def test_the_probe_is_greedy_where_the_player_samples(tmp_path):
     probing = 2 * PROBE_STATES
     assert temperatures.count(0.0) == probing and temperatures[0] == 0.7 and set(temperatures) == {0.0, 0.7}
     assert [line["kind"] for line in read_lines(paths.reflections)] == ["model"], "answers that are not a function are not kept"
+
+
+def test_who_only_looks_notices_a_change_and_writes_nothing(tmp_path):
+    with serving(FaultyServer(advice)) as server:
+        config = remote_config(server)
+        session = open_session(create_run(tmp_path, config))
+        answers = Answers(session, endpoint_of(config, temperature=0.0), [BARE.question("Walk.", "at 1 @")], policy_tokens=None)
+        answers.check()
+        answers.check()
+        server.answer = lambda messages: "I go left."
+        with pytest.raises(EndpointError, match="has changed: this run began with m, probe"):
+            answers.check()
+    assert not session.paths.reflections.exists() and not session.paths.events.exists()

@@ -128,7 +128,8 @@ class Foreman:
                 if not waiting:
                     break
                 busy = [row.device for row in self.rows if row.state == "under way" and row.launches]
-                free = [device for device in self.launcher.devices if busy.count(device) < self.launcher.devices.count(device)]
+                places = self.launcher.devices
+                free = [device for device in places if busy.count(device) < places.count(device)]
                 fresh = next((row for row in waiting if row.state != "under way"), None)
                 if fresh is not None and free:
                     self._launch(fresh, free[0])

@@ -143,14 +143,20 @@ def carry_on(folder: str, called_in: str) -> str | None:
             f"{socket.gethostname()} does not see {folder}: put the runs on a folder that all nodes share, and name it with "
             "--runs-dir or WORKBENCH_RUNS"
         )
+    stored = read_status(paths.status)
+    if stored is None or stored.get("state") != "queued":
+        return None  # somebody stopped it while it waited, or has it already
+    with writing(paths.folder):  # from here on it is known who has it, however long the imports take
+        write_status(paths.status, {**stored, **process_identity(), "heartbeat": now()})
     if Path(called_in).is_dir():
         os.chdir(called_in)  # where a person's own environment is found
-    stored = read_status(paths.status)
-    if stored is not None and stored.get("state") == "queued":
-        with writing(paths.folder):  # from here on it is known who has it, however long the imports take
-            write_status(paths.status, {**stored, **process_identity(), "heartbeat": now()})
     from workbench.recipes.execute import execute
 
+    if paths.stop.exists():  # asked for while it waited
+        with writing(paths.folder):
+            paths.stop.unlink(missing_ok=True)
+            write_status(paths.status, {**stored, "state": "stopped", "heartbeat": now()})
+        return None
     with contextlib.suppress(WorkbenchError, RunStopped):  # they stand in status.json
         execute(paths, queue=False, show_progress=False)
     return None

@@ -130,8 +130,10 @@ class Answers:
         if found is None:
             raise self.stop()
         lines = read_lines(self.session.paths.reflections)
-        before = next((line for line in reversed(lines) if line.get("kind") == "model"), None)
-        if before is not None and before.get("probe") != found.probe:
+        # Who only looks writes nothing down, and remembers who answered before.
+        before = self.identity._asdict() if self.identity else next((line for line in reversed(lines) if line.get("kind") == "model"), {})
+        is_new = before.get("probe") != found.probe
+        if before and is_new:
             self._changed(f"{before.get('model')}, probe {before.get('probe')}", found)
         elif self.identity is None:
             self._tell(
@@ -139,11 +141,11 @@ class Answers:
                 f"reflections come from {found.told()} at {self.endpoint.config.base_url}; {self._reading(found)}",
                 found,
             )
-        if self.identity is None or self.identity.probe != found.probe:
+        if self.identity is None or is_new:
             self.memo.clear()
             self.memo.update(_answers(lines, found.probe))
-            if before is None or before.get("probe") != found.probe:
-                self._write({"kind": "model", "time": now(), **found._asdict()})
+        if is_new:
+            self._write({"kind": "model", "time": now(), **found._asdict()})
         self.identity = found
 
     def _changed(self, before: str, found: Identity) -> None:
