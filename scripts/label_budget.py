@@ -7,7 +7,6 @@ stands between ``<!-- <study> -->`` and ``<!-- end -->``.
 """
 
 import argparse
-import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -22,6 +21,7 @@ METRICS = {
     "instructions": ("exact_match", "exact_match_as_pool", "log_likelihood"),
 }
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 640, 340, 60, 16, 44
+END = "<!-- end -->"
 PLOT = 400
 """Width of the plot; the names stand to its right."""
 
@@ -37,9 +37,9 @@ def main() -> None:
         path = docs / "label_budget" / f"{study}.csv"
         if path.exists():
             report = write_study(read_results(path), pd.read_csv(path.with_name(f"{study}-pools.csv")), study, metrics, path.parent)
-            text = re.sub(
-                rf"(<!-- {study} -->\n).*?(<!-- end -->)", lambda found, told=report: found[1] + told + found[2], text, flags=re.S
-            )  # type: ignore[misc]
+            begin = f"<!-- {study} -->\n"
+            before, _, rest = text.partition(begin)
+            text = before + begin + report + END + rest.partition(END)[2]
     page.write_text(text, encoding="utf-8")
 
 
@@ -61,10 +61,10 @@ def answers_table(results: pd.DataFrame, metrics: Sequence[str]) -> str:
     ]
     for metric in metrics:
         found = half_budgets(results, metric)
-        for row in found[found["design"] == "best"].itertuples() if len(found) else ():
-            told = f"{metric.replace('_', ' ')} | {row.pool} | {row.half} | {row.budget} | {row.mean:+.3f}"
-            intervals = f"{row.low:+.3f} to {row.high:+.3f} | {row.t_low:+.3f} to {row.t_high:+.3f}"
-            lines.append(f"| {told} | {intervals} | {row.verdict} | {row.picked} |")
+        for row in found[found["design"] == "best"].to_dict("records") if len(found) else ():
+            told = f"{metric.replace('_', ' ')} | {row['pool']} | {row['half']} | {row['budget']} | {row['mean']:+.3f}"
+            intervals = f"{row['low']:+.3f} to {row['high']:+.3f} | {row['t_low']:+.3f} to {row['t_high']:+.3f}"
+            lines.append(f"| {told} | {intervals} | {row['verdict']} | {row['picked']} |")
     return "\n".join(lines) + "\n"
 
 
@@ -130,15 +130,15 @@ def _line(rows: pd.DataFrame, design: str, number: int, budgets: list[int], low:
     dash = "" if number < len(SERIES) - 1 and design != CONTROL else ' stroke-dasharray="5 4"'
     rows = rows.sort_values("budget")
     shift = (number - 4) * 1.6  # so that intervals do not hide one another
-    places = [(_x(budgets.index(row.budget), budgets) + shift, row) for row in rows.itertuples()]
-    points = " ".join(f"{x:.1f},{_y(row.mean, low, span):.1f}" for x, row in places)
+    places = [(_x(budgets.index(row["budget"]), budgets) + shift, row) for row in rows.to_dict("records")]
+    points = " ".join(f"{x:.1f},{_y(row['mean'], low, span):.1f}" for x, row in places)
     width = 3 if design == RANDOM else 1.8
     found = [f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}"{dash}/>']
     for x, row in places:
-        if row.low == row.low:
-            ends = f'y1="{_y(row.low, low, span):.1f}" y2="{_y(row.high, low, span):.1f}"'
+        if row["low"] == row["low"]:  # not NaN
+            ends = f'y1="{_y(row["low"], low, span):.1f}" y2="{_y(row["high"], low, span):.1f}"'
             found.append(f'<line x1="{x:.1f}" x2="{x:.1f}" {ends} stroke="{colour}" stroke-opacity="0.6"/>')
-        found.append(f'<circle cx="{x:.1f}" cy="{_y(row.mean, low, span):.1f}" r="2.6" fill="{colour}"/>')
+        found.append(f'<circle cx="{x:.1f}" cy="{_y(row["mean"], low, span):.1f}" r="2.6" fill="{colour}"/>')
     y = TOP + 12 + 20 * number
     found.append(
         f'<line x1="{LEFT + PLOT + 14}" x2="{LEFT + PLOT + 36}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="{width}"{dash}/>'

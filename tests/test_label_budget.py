@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scripts import label_budget as script
 from workbench.errors import ConfigError, DataError
 from workbench.evaluation.label_efficiency import KEYS, Estimate, curves, estimate, half_budgets, metrics_of, read_results, verdict
 from workbench.recipes.label_budget import CONTESTANTS, Study, add_row, chosen_places, run_study, without_copies
@@ -197,3 +198,30 @@ def test_broken_results_are_refused(tmp_path):
     path.write_text("study,pool,design,budget,seed\na,b,random,4,0\na,b,random,4,0\n")
     with pytest.raises(DataError, match="holds a row twice"):
         read_results(path)
+
+
+# The documentation's page ----------------------------------------------------------------------------------
+
+
+def test_tables_and_curves_are_written_into_the_page(tmp_path, monkeypatch):
+    folder = tmp_path / "label_budget"
+    folder.mkdir()
+    results = rows({("random", 4): [0.1, 0.2], ("random", 8): [0.3, 0.4], ("k-center", 4): [0.5, 0.6], ("k-center", 8): [0.7, 0.9]}, "taxi")
+    results = results.rename(columns={"quality": "success"}).assign(oracle_agreement=0.5, log_likelihood=-1.0)
+    results.to_csv(folder / "states.csv", index=False)
+    pd.DataFrame([{"study": "s", "pool": "taxi", "seed": seed, "prompts": 1000} for seed in (0, 1)]).to_csv(
+        folder / "states-pools.csv", index=False
+    )
+    page = tmp_path / "label_budget.md"
+    page.write_text("# Title\n<!-- states -->\nold\n<!-- end -->\nand\n<!-- instructions -->\nkept\n<!-- end -->\n")
+    monkeypatch.setattr("sys.argv", ["label_budget.py", "--docs", str(tmp_path)])
+    script.main()
+    text = page.read_text()
+    assert "old" not in text and "kept" in text
+    assert "| success | taxi | 4 | 8 | +0.200 | +0.200 to +0.200 | +0.200 to +0.200 | yes | k-center (2) |" in text
+    assert "| k-center | 0.550 (+0.400: +0.400 to +0.400) | 0.800 (+0.450: +0.400 to +0.500) |" in text
+    assert "| taxi | 1000 |" in text
+    drawn = (folder / "states-taxi.svg").read_text()
+    assert drawn.startswith("<svg") and drawn.count("<polyline") == 2 and ">k-center</text>" in drawn
+    script.main()
+    assert page.read_text() == text

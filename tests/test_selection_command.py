@@ -302,7 +302,7 @@ def test_the_map_says_where_every_prompt_lies_and_which_choice_covers_it(call, j
     lines = [json.loads(line) for line in (tmp_path / "out" / "selected.jsonl").read_text().splitlines()]
     apart = np.linalg.norm(points[:, None] - points[None, [line["row"] for line in lines]], axis=2)
     assert list(table["covered_by"]) == apart.argmin(1).tolist()
-    np.testing.assert_allclose(table["distance"], apart.min(1), atol=1e-5)
+    np.testing.assert_allclose(table["distance"].to_numpy(dtype=np.float64), apart.min(1), atol=1e-5)
     assert [line["covers"] for line in lines] == np.bincount(apart.argmin(1), minlength=5).tolist()
     assert lines[0]["gain"] is None and lines[1]["gain"] > 0
     assert {f"score {name}" for name in SCORES} <= set(table)
@@ -321,7 +321,7 @@ def test_principal_components_by_hand():
     # Along (3, 4) the points spread by 10, across by 1: variances 50 and 0.5 of 50.5, and signs that make the largest positive.
     points = np.array([[3, 4], [-3, -4], [0.4, -0.3], [-0.4, 0.3]], np.float32)
     found, shares = pca_coordinates(points)
-    np.testing.assert_allclose(np.abs(found), [[5, 0], [5, 0], [0, 0.5], [0, 0.5]], atol=1e-5)
+    np.testing.assert_allclose(np.abs(found), np.array([[5, 0], [5, 0], [0, 0.5], [0, 0.5]]), atol=1e-5)
     assert shares == pytest.approx([50 / 50.5, 0.5 / 50.5], abs=1e-6)
     line, alone = pca_coordinates(np.array([[1.0], [2.0], [3.0]], np.float32))
     assert line.shape == (3, 2) and alone[1] == 0

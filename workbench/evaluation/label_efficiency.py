@@ -3,6 +3,8 @@
 Everything is paired by seed: within a seed all designs meet the same pool, base model, held-out tests and number of optimizer steps.
 """
 
+from collections import Counter
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +45,7 @@ def read_results(path: Path) -> pd.DataFrame:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}; run benchmarks/label_budget.py") from None
     try:
-        frame = pd.read_csv(pd.io.common.BytesIO(content[: content.rfind(b"\n") + 1]))
+        frame = pd.read_csv(BytesIO(content[: content.rfind(b"\n") + 1]))
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: is no table of results ({' '.join(str(error).split())[:120]}); run benchmarks/label_budget.py") from None
     if missing := set(KEYS) - set(frame.columns):
@@ -83,9 +85,9 @@ def curves(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     for (pool, design, budget), values in table.groupby(["pool", "design", "budget"], sort=False):
         own = values.set_index("seed")[metric]
         chance = table[(table["pool"] == pool) & (table["design"] == RANDOM) & (table["budget"] == budget)].set_index("seed")[metric]
-        apart = (own - chance).dropna().to_numpy()
+        apart = (own - chance).dropna().to_numpy(dtype=np.float64)
         over = estimate(apart) if len(apart) else Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, 0)
-        found = {"pool": pool, "design": design, "budget": budget, **estimate(own.to_numpy())._asdict()}
+        found = {"pool": pool, "design": design, "budget": budget, **estimate(own.to_numpy(dtype=np.float64))._asdict()}
         rows.append({**found, "over_random": over.mean, "over_low": over.low, "over_high": over.high})
     return pd.DataFrame(rows)
 
@@ -121,19 +123,19 @@ def half_budgets(results: pd.DataFrame, metric: str, *, designs: tuple[str, ...]
             named = [name for name in halves.columns if name not in (RANDOM, CONTROL) and (designs is None or name in designs)]
             base = {"pool": pool, "budget": budget, "half": budget // 2}
             for name in named:
-                rows.append({**base, "design": name, "picked": "", **_told((halves[name] - chance).dropna())})
+                if len(apart := (halves[name] - chance).dropna()):
+                    rows.append({**base, "design": name, "picked": "", **_told(apart)})
             whole = halves[named].dropna()
             if named and len(whole) > 1:
                 best = {seed: str(whole.drop(index=seed).mean().idxmax()) for seed in whole.index}
                 apart = pd.Series({seed: whole.loc[seed, name] - chance[seed] for seed, name in best.items()}).dropna()
-                counts = pd.Series(best).value_counts()
-                picked = ", ".join(f"{name} ({count})" for name, count in counts.items())
-                rows.append({**base, "design": "best", "picked": picked, **_told(apart)})
+                picked = ", ".join(f"{name} ({count})" for name, count in Counter(best.values()).most_common())
+                rows += [{**base, "design": "best", "picked": picked, **_told(apart)}] if len(apart) else []
     return pd.DataFrame(rows)
 
 
 def _told(apart: "pd.Series[float]") -> dict[str, object]:
-    found = estimate(apart.to_numpy(dtype=float))
+    found = estimate(np.asarray(apart, dtype=np.float64))
     return {**found._asdict(), "verdict": verdict(found)}
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -135,7 +136,8 @@ def greedy_answers(player: LanguageModel, prompts: Sequence[str], *, max_new_tok
     player.activate()
     batch = left_padded([prompt_ids(prompt, player) for prompt in prompts], player.pad_id, player.device)
     mask_BT = batch.mask_BT if batch.mask_BT is not None else torch.ones_like(batch.token_ids_BT)
-    ids_BT = player.model.generate(
+    model: Any = player.model  # transformers' types take `generate` for a tensor
+    ids_BT = model.generate(
         input_ids=batch.token_ids_BT,
         attention_mask=mask_BT,
         max_new_tokens=max_new_tokens,

@@ -39,7 +39,7 @@ from workbench.selection.features import Features
 from workbench.selection.pool import Pool, pool_from_rows
 from workbench.selection.scores import score_prompts
 
-BUDGETS = (32, 64, 128, 256)
+BUDGETS = (64, 128, 256, 512)
 WORDING = 40
 """Trajectories that the tokenizer is trained on: a play of its own, so that of the pool's labels not even the vocabulary is made."""
 ADVICE = ("Maybe {}.", "Try {}.", "Next: {}.", "Now {}.", "It could be: {}.", "So {}.")
@@ -78,8 +78,8 @@ WORLDS: dict[str, StateSettings] = {
         },
         stages=("pickup", "dropoff", "full"),
         pool=2000,
-        reading=steps(150, 32, 2e-3),
-        reflection=steps(150, 32, 2e-3),
+        reading=steps(200, 32, 3e-3),
+        reflection=steps(500, 32, 3e-3),
         trajectories=60,
     ),
     "explore": StateSettings(
@@ -93,8 +93,8 @@ WORLDS: dict[str, StateSettings] = {
         },
         stages=("depth-1", "all"),
         pool=2000,
-        reading=steps(150, 16, 2e-3),
-        reflection=steps(150, 16, 2e-3),
+        reading=steps(200, 16, 3e-3),
+        reflection=steps(300, 16, 4e-3),
         trajectories=60,
     ),
 }
@@ -163,8 +163,8 @@ class StateArena:
         reflection = ModelReflection(player, greedy=True, max_new_tokens=self.config.reflection.max_new_tokens)
         outcomes: list[Followed] = []
         for stage in self.settings.stages:
-            tasks, told = self.tasks[stage]["test"], {"stage": stage, "count": self.settings.trajectories, "seed": self.config.seed}
-            assignments = assignments_for(tasks, **told, phase="evaluate", update=0)
+            tasks, count = self.tasks[stage]["test"], self.settings.trajectories
+            assignments = assignments_for(tasks, stage=stage, count=count, seed=self.config.seed, phase="evaluate", update=0)
             envs = [make_env(self.config.env.name, **self.config.env.options) for _ in assignments]
             outcomes += follow(reflection, envs, assignments)
         turns = sum(one.turns for one in outcomes)
