@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from workbench.dashboard import compare, data, gate, launch, links, look, reflections, run, runs, trajectories, what_if
+from workbench.dashboard import compare, data, gate, launch, links, look, reflections, run, runs, selection, trajectories, what_if
 
 st.set_page_config(page_title="workbench", page_icon="🚕", layout="wide")
 look.tidy()
@@ -15,6 +15,7 @@ pages = {
     "reflections": st.Page(reflections.page, title="Reflections", icon=":material/psychology:", url_path="reflections"),
     "what_if": st.Page(what_if.page, title="What if", icon=":material/alt_route:", url_path="what_if"),
     "data": st.Page(data.page, title="Data", icon=":material/dataset:", url_path="data"),
+    "selection": st.Page(selection.page, title="Selection", icon=":material/rule:", url_path="selection"),
     "launch": st.Page(launch.page, title="Launch", icon=":material/rocket_launch:", url_path="launch"),
 }
 links.remember(pages)

@@ -17,7 +17,7 @@ import streamlit.elements.arrow
 import streamlit.emojis  # noqa: F401
 from streamlit.web import cli
 
-from workbench.dashboard import compare, data, launch, reflections, run, runs, trajectories, what_if  # noqa: F401
+from workbench.dashboard import compare, data, launch, reflections, run, runs, selection, trajectories, what_if  # noqa: F401
 
 
 def main() -> None:

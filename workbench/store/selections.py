@@ -65,7 +65,19 @@ class SelectionFolder:
             raise StoreError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run `workbench select` again") from None
         if not set(frame.columns) >= _NEEDED:
             raise StoreError(f"{path}: lacks {', '.join(sorted(_NEEDED - set(frame.columns)))}; run `workbench select` again")
+        if not all(pd.api.types.is_integer_dtype(frame[name]) for name in ("order", "row")):
+            raise StoreError(f"{path}: order and row have to be whole numbers; run `workbench select` again")
         return frame
+
+    def shares(self, kind: str) -> dict[str, dict[str, int]]:
+        """How many prompts of each task (or stage) are in the pool and were chosen; empty where the report does not say.
+
+        Args:
+            kind: ``tasks`` or ``stages``.
+        """
+        found = self.report.get(kind)
+        counts = {str(name): value for name, value in found.items() if isinstance(value, dict)} if isinstance(found, dict) else {}
+        return {name: {what: _count(value.get(what)) for what in ("pool", "chosen")} for name, value in counts.items()}
 
     def map(self) -> pd.DataFrame | None:
         """A row per drawn prompt of the pool; None where the selection made no map.
@@ -113,6 +125,10 @@ def overlap(chosen: Sequence[frozenset[int]]) -> list[list[float]]:
         [[1.0, 0.3333333333333333], [0.3333333333333333, 1.0]]
     """
     return [[len(one & other) / max(1, len(one | other)) for other in chosen] for one in chosen]
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _time(path: Path) -> int:
