@@ -193,3 +193,17 @@ def test_the_teacher_of_one_world_refuses_another():
     env.reset(seed=0)
     with pytest.raises(DataError, match="cannot teach DangerousTaxi"):
         ExploreTeacher().reflect(env, np.random.default_rng(0))
+
+
+def test_steady_suffixes_are_the_same_in_every_repository_and_mixed_ones_are_not():
+    def suffixes(steady):
+        found = {}
+        for number in range(0, 90, len(domains())):
+            tree = generate_repository(number, seed=3, vague_names=0.0, steady_suffixes=steady)
+            for question in tree.questions:
+                name, _, suffix = question.target.rpartition("/")[2].rpartition(".")
+                found.setdefault(name, set()).add(suffix)
+        return found
+
+    assert all(len(own) == 1 for own in suffixes(True).values())
+    assert any(len(own) > 1 for own in suffixes(False).values())

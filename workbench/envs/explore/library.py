@@ -26,6 +26,7 @@ class Shelf:
     seed: int
     depth: int
     vague_names: float
+    steady_suffixes: bool
     questions: str
     tasks_per_repository: int
     merge_first_two: bool
@@ -50,7 +51,9 @@ def library(shelf: Shelf) -> Library:
     """
     if shelf.source == "generated":
         found = [
-            generate_repository(number, seed=shelf.seed, depth=shelf.depth, vague_names=shelf.vague_names)
+            generate_repository(
+                number, seed=shelf.seed, depth=shelf.depth, vague_names=shelf.vague_names, steady_suffixes=shelf.steady_suffixes
+            )
             for number in range(shelf.repositories)
         ]
     else:

@@ -79,7 +79,7 @@ def _facts(topic: str, facts: dict[str, str]) -> tuple[Fact, ...]:
     return tuple(Fact(name, thing, unit, topic) for name, (thing, _, unit) in parts.items())
 
 
-def generate_repository(number: int, *, seed: int, depth: int = 2, vague_names: float = 0.1) -> Repository:
+def generate_repository(number: int, *, seed: int, depth: int = 2, vague_names: float = 0.1, steady_suffixes: bool = False) -> Repository:
     """A repository; numbers go round the domains.
 
     Args:
@@ -87,11 +87,12 @@ def generate_repository(number: int, *, seed: int, depth: int = 2, vague_names: 
         seed: Of everything drawn here, together with ``number``.
         depth: Folders above the deepest files, 0 to 8. Two are an area and a topic; further ones lie above some areas.
         vague_names: Share of files whose name tells nothing of what is in them.
+        steady_suffixes: A fact's file has the same suffix in every repository.
     """
     names = tuple(domains())
     domain = names[number % len(names)]
     dice = generator(seed, "repository", number)
-    places = _places(domain, depth, vague_names, dice)
+    places = _places(domain, depth, vague_names, dice, seed if steady_suffixes else None)
     paths = ["/".join((*place.folders, place.file)) for place in places]
     contents: dict[tuple[str, ...], tuple[str, str]] = {}
     questions: list[Question] = []
@@ -107,8 +108,8 @@ def generate_repository(number: int, *, seed: int, depth: int = 2, vague_names: 
     return Repository(f"{domain}-{number // len(names) + 1:02d}", build_tree(contents), tuple(questions))
 
 
-def _places(domain: str, depth: int, vague_names: float, dice: np.random.Generator) -> list[_Place]:
-    """Which facts there are and where each lies."""
+def _places(domain: str, depth: int, vague_names: float, dice: np.random.Generator, suffix_seed: int | None) -> list[_Place]:
+    """Which facts there are and where each lies; with a ``suffix_seed`` a fact's suffix is the same wherever it is found."""
     taken: set[tuple[str, ...]] = set()
     shared = common_facts()
     chosen = [((), shared[place]) for place in sorted(dice.permutation(len(shared))[: int(dice.integers(2, 4))])]
@@ -126,20 +127,34 @@ def _places(domain: str, depth: int, vague_names: float, dice: np.random.Generat
             facts = topics[names[topic]]
             kept = sorted(dice.permutation(len(facts))[: int(dice.integers(2, len(facts) + 1))])
             found += [(folders if depth else (), facts[number]) for number in kept]
-    return [_Place(fact, folders, _file_name(fact, folders, domain, vague_names, taken, dice)) for folders, fact in found]
+    return [_Place(fact, folders, _file_name(fact, folders, domain, vague_names, taken, dice, suffix_seed)) for folders, fact in found]
 
 
 def _file_name(
-    fact: Fact, folders: tuple[str, ...], domain: str, vague_names: float, taken: set[tuple[str, ...]], dice: np.random.Generator
+    fact: Fact,
+    folders: tuple[str, ...],
+    domain: str,
+    vague_names: float,
+    taken: set[tuple[str, ...]],
+    dice: np.random.Generator,
+    suffix_seed: int | None,
 ) -> str:
-    kind = int(dice.choice(len(_KIND_SHARES), p=_KIND_SHARES))
-    choices = (_CODE.get(domain, ".py"),) if kind == 0 else _SUFFIXES[kind - 1]
-    suffix = choices[int(dice.integers(len(choices)))]
+    suffix = _suffix(domain, dice if suffix_seed is None else generator(suffix_seed, "suffix", domain, fact.name))
+    return _base_name(fact, folders, vague_names, taken, dice) + suffix
+
+
+def _base_name(fact: Fact, folders: tuple[str, ...], vague_names: float, taken: set[tuple[str, ...]], dice: np.random.Generator) -> str:
     vague = [name for name in _VAGUE if (*folders, name) not in taken]
     is_vague = dice.random() < vague_names and bool(vague)
     name = vague[int(dice.integers(len(vague)))] if is_vague else fact.name
     taken.add((*folders, name))
-    return name + suffix
+    return name
+
+
+def _suffix(domain: str, dice: np.random.Generator) -> str:
+    kind = int(dice.choice(len(_KIND_SHARES), p=_KIND_SHARES))
+    choices = (_CODE.get(domain, ".py"),) if kind == 0 else _SUFFIXES[kind - 1]
+    return choices[int(dice.integers(len(choices)))]
 
 
 def _aside(paths: list[str], dice: np.random.Generator) -> dict[tuple[str, ...], tuple[str, str]]:

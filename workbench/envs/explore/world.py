@@ -52,6 +52,7 @@ class AutoExplore(TextEnv):
         seed: int = 0,
         depth: int = 2,
         vague_names: float = 0.1,
+        steady_suffixes: bool = False,
         questions: str = "plain",
         tasks_per_repository: int = 100,
         observation: str = "paper",
@@ -73,6 +74,7 @@ class AutoExplore(TextEnv):
             seed: Of what is generated, asked and sampled for the library; play has its own.
             depth: Folders above the deepest file that is asked about.
             vague_names: Share of generated files whose name tells nothing.
+            steady_suffixes: The file that states a fact has the same suffix in every generated repository, such as ``.csv``.
             questions: ``plain`` asks for a fact, a definition or a line; ``easy`` names the file.
             tasks_per_repository: Most questions about one repository.
             observation: ``paper`` shows everything under headings, ``compact`` as few words as possible.
@@ -103,6 +105,7 @@ class AutoExplore(TextEnv):
             seed=checked_number("seed", seed, 0, 2**31 - 1),
             depth=checked_number("depth", depth, 0, DEEPEST),
             vague_names=checked_share("vague_names", vague_names),
+            steady_suffixes=checked_switch("steady_suffixes", steady_suffixes),
             questions=checked_word("questions", questions, ("plain", "easy")),
             tasks_per_repository=checked_number("tasks_per_repository", tasks_per_repository, 1, 100_000),
             merge_first_two=checked_switch("merge_first_two", merge_first_two),
