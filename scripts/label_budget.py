@@ -65,6 +65,8 @@ def answers_table(results: pd.DataFrame, metrics: Sequence[str]) -> str:
             told = f"{metric.replace('_', ' ')} | {row['pool']} | {row['half']} | {row['budget']} | {row['mean']:+.3f}"
             intervals = f"{row['low']:+.3f} to {row['high']:+.3f} | {row['t_low']:+.3f} to {row['t_high']:+.3f}"
             lines.append(f"| {told} | {intervals} | {row['verdict']} | {row['picked']} |")
+    if len(lines) == 2:
+        return f"**No answer yet**: {results['seed'].nunique()} seed, and an interval needs two.\n"
     return "\n".join(lines) + "\n"
 
 
@@ -84,7 +86,7 @@ def curve_table(own: pd.DataFrame, metric: str) -> str:
     """Means with bootstrap intervals by design and budget; in brackets the paired difference to random."""
     budgets = sorted(set(own["budget"]))
     seeds = own["seeds"]
-    told = f"{seeds.max()} seeds" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()} seeds"
+    told = f"{seeds.max()} seed(s)" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()} seeds"
     lines = [f"| {metric.replace('_', ' ')}, {told} | " + " | ".join(map(str, budgets)) + " |", "| --- " * (1 + len(budgets)) + "|"]
     for design in dict.fromkeys(own["design"]):
         rows = own[own["design"] == design].set_index("budget")
@@ -94,7 +96,8 @@ def curve_table(own: pd.DataFrame, metric: str) -> str:
                 cells.append("")
                 continue
             row = rows.loc[budget]
-            over = "" if design == RANDOM else f" ({row['over_random']:+.3f}: {row['over_low']:+.3f} to {row['over_high']:+.3f})"
+            apart = "" if row["seeds"] < 2 else f": {row['over_low']:+.3f} to {row['over_high']:+.3f}"
+            over = "" if design == RANDOM else f" ({row['over_random']:+.3f}{apart})"
             cells.append(f"{row['mean']:.3f}{over}")
         lines.append(f"| {design} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
