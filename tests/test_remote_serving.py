@@ -74,12 +74,12 @@ def test_a_run_outlives_two_kills_of_its_server_and_plays_as_with_a_local_player
     model = export_reflection_player(parent)
     # A player that samples is asked at every turn, so that a server that is away is missed at once.
     sampled = ("phases=[rl, evaluate]", "reflection.decoding=sample", "rl.max_steps=8", "rl.trajectories_per_update=4", "rl.eval_steps=0")
-    sampled += ("evaluation.trajectories=60",)
+    judged = "evaluation.trajectories=60"
     with served(model, tmp_path / "server.log") as server:
         waits = ("max_retries=100", "max_backoff_seconds=2", "timeout_seconds=300", "concurrency=2")
         there = (f"base_url={server.base_url}", f"model={model}", *waits)
         settings = ("reflection.kind=endpoint", *(f"reflection.endpoint.{one}" for one in there))
-        paths = prepare_run(tmp_path / "runs", short_config(*sampled, *settings), parent=parent)
+        paths = prepare_run(tmp_path / "runs", short_config(*sampled, judged, *settings), parent=parent)
 
         def kill_twice() -> None:
             for update in (2, 5):

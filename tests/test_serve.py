@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+from typing import Any
 
 import pytest
 import torch
@@ -63,7 +64,8 @@ def test_the_folder_says_what_the_player_says(trained, free_port, capsys):
     seen = [Situation(ChainWorld().task_statement(), text, None, generator(0, number)) for number, text in enumerate(observations())]
     expected = [one.text for one in ModelReflection(player, greedy=True, max_new_tokens=steps).reflect(seen)]
 
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(trained.served), AutoTokenizer.from_pretrained(trained.served)
+    model: Any = AutoModelForCausalLM.from_pretrained(trained.served)
+    tokenizer = AutoTokenizer.from_pretrained(trained.served)
     said = []
     for one in seen:  # as `transformers serve` answers a bare prompt at temperature 0
         ids = tokenizer(reflection_text(one.task_statement, one.observation), return_tensors="pt")

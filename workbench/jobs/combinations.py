@@ -42,8 +42,8 @@ def combinations(base: RunConfig, over: Sequence[str]) -> list[Combination]:
             raise ConfigError(f"--over {key} is given twice; list all its values in one, --over {key}={','.join(values[key])},…")
         values[key] = _split(listed, key)
     count = 1
-    for one in values.values():
-        count *= len(one)
+    for listed_values in values.values():
+        count *= len(listed_values)
     if count > MOST_COMBINATIONS:
         raise ConfigError(f"--over makes {count} runs, more than {MOST_COMBINATIONS}; name fewer values")
     found = []
