@@ -63,7 +63,11 @@ def test_token_probabilities_find_the_true_edits():
         for problem, text, rewrite in held_out
     ]
     found = judge.log_probs([problem for problem, _, _ in held_out], responses)
-    probabilities, edited, right, everything, every_edit = [], [], [], [], []
+    probabilities: list[float] = []
+    edited: list[bool] = []
+    right: list[float] = []
+    everything: list[float] = []
+    every_edit: list[bool] = []
     for (_, _, rewrite), response, values in zip(held_out, responses, found, strict=True):
         own = [min(1.0, math.exp(value)) for value in values]
         marks = list(token_edits(judge.ids.spans(response.token_ids), rewrite.edited_spans) or ())
@@ -87,6 +91,6 @@ def test_token_probabilities_find_the_true_edits():
     revised = judge.revise([problem for problem, _, _ in wrong], [response for _, response, _ in wrong])
     repaired = np.mean([is_right(problem, one.text) for (problem, _, _), one in zip(wrong, revised, strict=True)])
     assert repaired > 0.8
-    own = np.mean([edit_share(response.token_ids, one.token_ids) for (_, response, _), one in zip(wrong, revised, strict=True)])
+    edits = np.mean([edit_share(response.token_ids, one.token_ids) for (_, response, _), one in zip(wrong, revised, strict=True)])
     least = np.mean([edit_share(response.token_ids, judge.ids.answer(rewrite.text)) for _, response, rewrite in wrong])
-    assert own == pytest.approx(least, abs=0.1)  # T9: about as few edits as the teacher needs
+    assert edits == pytest.approx(least, abs=0.1)  # T9: about as few edits as the teacher needs

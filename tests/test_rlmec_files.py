@@ -20,7 +20,9 @@ from workbench.trainers import checkpoint
 def teach(messages):
     """Every attempt is wrong from its start, and the reference is right; of some attempts it cannot tell."""
     asked = messages[-1]["content"]
-    reference, attempt = re.search(r"Reference solution:\n(.*?)\n\nAttempt:\n(.*?)\n\n", asked, re.DOTALL).groups()
+    found = re.search(r"Reference solution:\n(.*?)\n\nAttempt:\n(.*?)\n\n", asked, re.DOTALL)
+    assert found is not None
+    reference, attempt = found.groups()
     if "answer with its label" in asked.lower():
         return "The attempt is incorrect, of course." if len(attempt) % 4 == 0 else "The first wrong line is [0]."
     return re.sub(r"^\[\d+\] ", "", reference, flags=re.MULTILINE)
