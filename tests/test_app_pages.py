@@ -198,3 +198,12 @@ def test_time_left_follows_the_pace_of_the_last_updates(root):
     assert run.seconds_left(rows, "rl", 3, 13) == pytest.approx(10 * 7.0)
     assert run.seconds_left(rows, "rl", None, 13) is None
     assert run.seconds_left(rows.head(1), "rl", 1, 13) is None
+
+
+def test_a_run_that_began_since_the_list_was_made_is_found(root, run):
+    from workbench.dashboard import cache
+
+    kept = run.folder.rename(root.parent / "kept")
+    assert cache.own_runs() == []
+    kept.rename(run.folder)
+    assert cache.summary(run).run == run.run_id

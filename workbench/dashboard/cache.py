@@ -142,8 +142,16 @@ def _trajectory(folder: str, changed: Stamp, trajectory_id: str) -> Trajectory:
 
 def summary(paths: RunPaths) -> RunSummary | None:
     """How a run is doing now; None when its folder is gone."""
-    found = _summaries(str(paths.folder.parent))
-    return next((summary for summary in found if summary.run == paths.run_id), None)
+    root = str(paths.folder.parent)
+    found = _named(_summaries(root), paths.run_id)
+    if found is None and paths.folder.is_dir():  # begun since the list was made
+        _summaries.clear(root)
+        found = _named(_summaries(root), paths.run_id)
+    return found
+
+
+def _named(summaries: Sequence[RunSummary], run_id: str) -> RunSummary | None:
+    return next((summary for summary in summaries if summary.run == run_id), None)
 
 
 def config(paths: RunPaths) -> dict[str, Any]:
