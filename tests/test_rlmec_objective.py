@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.small_models import PLAYERS, player_named, small_player
@@ -84,6 +84,7 @@ def test_rewards_carry_no_gradient():
 # T8: a wrong response is never praised ---------------------------------------------------------------
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0, 1), st.floats(-1, 0), st.floats(0, 1))
 def test_a_wrong_response_earns_nothing_whatever_the_model_thinks(probabilities, threshold, floor, ceiling):
     rewards = token_rewards(probabilities, False, threshold=threshold, floor=floor, ceiling=ceiling)
@@ -227,11 +228,13 @@ def slow_distance(one, other):
     return row[-1]
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(SENTENCES, SENTENCES)
 def test_distances_are_levenshteins(one, other):
     assert edit_distance(one, other) == slow_distance(one, other) == _distances(one, other)[-1, -1]
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(SENTENCES, SENTENCES)
 def test_marked_tokens_are_the_edits_of_a_shortest_way(one, other):
     weights = edit_weights(one, other)
@@ -245,6 +248,7 @@ def test_marked_tokens_are_the_edits_of_a_shortest_way(one, other):
     assert len(changed_places(one, other)) <= edit_distance(one, other)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(SENTENCES)
 def test_nothing_is_marked_where_nothing_changed(sentence):
     for variant in ("corrected", "official"):
