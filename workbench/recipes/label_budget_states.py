@@ -6,7 +6,7 @@ chooses are annotated, the reflection player is fine-tuned from the base on them
 start states that were held out before anything was chosen.
 
 The policy player is an ideal reader: it takes the command that the reflection names last, and any by lot where none is named. A tiny
-policy learns to look a command's label up from tens of thousands of examples (README, quickstart), whatever states they are of; a
+policy needs ten thousand examples and more to learn to look a command's label up, whatever states they are of; a
 pretrained model brings that along. So success here is the reflections', and the choice of states is all that differs.
 """
 
