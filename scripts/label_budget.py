@@ -86,7 +86,9 @@ def curve_table(own: pd.DataFrame, metric: str) -> str:
     """Means with bootstrap intervals by design and budget; in brackets the paired difference to random."""
     budgets = sorted(set(own["budget"]))
     seeds = own["seeds"]
-    told = f"{seeds.max()} seed(s)" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()} seeds"
+    told = (
+        f"{seeds.min()} to {seeds.max()} seeds" if seeds.min() < seeds.max() else f"{seeds.max()} seeds" if seeds.max() > 1 else "one seed"
+    )
     lines = [f"| {metric.replace('_', ' ')}, {told} | " + " | ".join(map(str, budgets)) + " |", "| --- " * (1 + len(budgets)) + "|"]
     for design in dict.fromkeys(own["design"]):
         rows = own[own["design"] == design].set_index("budget")

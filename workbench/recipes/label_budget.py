@@ -183,7 +183,7 @@ def add_row(path: Path, row: Mapping[str, Any]) -> None:
         if header != columns:
             raise DataError(f"{path}: has columns {', '.join(header)}, but the rows have {', '.join(columns)}; name another file")
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         if file.tell() == 0:
             writer.writeheader()
         writer.writerow(row)
