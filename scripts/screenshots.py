@@ -50,6 +50,7 @@ def shots(run: str, *, trajectory: str = "", turn: int = 0, say: str = "") -> li
         Shot("reflections", at("reflections")),
         Shot("what-if", at("what_if", **step), lambda page: load_players(page, say)),
         Shot("data", at("data")),
+        Shot("selection", "selection"),
         Shot("launch", "launch"),
     ]
 

@@ -59,7 +59,7 @@ def test_the_copy_button_gives_code_that_loads_the_turn(page, address_and_run):
     settle(page)
     code = page.get_by_test_id("stCode").filter(has_text="find_run")
     code.hover()
-    code.get_by_test_id("stCodeCopyButton").click()
+    page.get_by_test_id("stElementContainer").filter(has=code).get_by_role("button").click()
     copied = page.evaluate("navigator.clipboard.readText()")
     asked = f"{copied}\nprint(trajectory.trajectory_id, turn.index)"
     environment = {**os.environ, "WORKBENCH_RUNS": str(run.folder.parent)}
