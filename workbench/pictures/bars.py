@@ -53,8 +53,9 @@ def draw_bars(trace: Any, x: Axis, y: Axis, place: BarPlace, fallback: str) -> l
         if not all(map(math.isfinite, (start, end, low, high))):
             continue
         near, far = sorted((start, end))
-        box = (near, low, far - near, high - low) if lying else (low, near, high - low, far - near)
-        parts.append('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}"/>'.format(*box, escape(str(colour))))
+        left, top, width, height = (near, low, far - near, high - low) if lying else (low, near, high - low, far - near)
+        box = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        parts.append(f'<rect {box} fill="{escape(str(colour))}"/>')
         if word:
             spot = (far + 4, (low + high) / 2 + 4) if lying else ((low + high) / 2, near - 5)
             parts.append(text(*spot, plain(word), size=11, anchor="start" if lying else "middle"))
