@@ -16,7 +16,7 @@ import torch
 import trl
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.utils import get_json_schema
+from transformers.utils.chat_template_utils import get_json_schema
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -227,7 +227,7 @@ def oracle_play(task: str, stage: str) -> tuple[str, list[tuple[str, str]]]:
     tool, env = TextTool(WORLD, {}, 0), make_env(WORLD)
     seen = tool.reset(task=task, stage=stage)
     env.reset(seed=0, options={"task": task, "stage": stage})
-    return seen, [(command, tool.act(command)) for command in env.oracle()]
+    return seen, [(command, tool.act(command)) for command in env.oracle() or ()]
 
 
 def opening(seen: str, tokenizer: PreTrainedTokenizerFast) -> str:

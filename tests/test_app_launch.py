@@ -8,7 +8,7 @@ import pytest
 
 from tests.app_pages import shown, words
 from tests.app_runs import make_run
-from workbench.cli import _config, _parser
+from workbench.cli import _parser
 from workbench.config import RunConfig, apply_overrides, load_preset, preset_names
 from workbench.dashboard import form, launch, links
 from workbench.errors import ConfigError
@@ -17,6 +17,7 @@ from workbench.jobs import preparing
 from workbench.jobs.devices import gpu_devices
 from workbench.jobs.gpus import parsed
 from workbench.jobs.waiting import is_first, queue
+from workbench.recipes.arguments import config_of
 from workbench.store.files import now
 from workbench.store.layout import create_run
 from workbench.store.pace import expected_seconds, phase_seconds
@@ -52,7 +53,7 @@ def test_the_command_line_gives_exactly_the_form(name):
     base = load_preset(name)
     wanted = apply_overrides(base, ["rl.learning_rate=1e-5", "seed=7", "env.options.horizon=9", "policy.max_prompt_tokens=64"])
     arguments = _parser().parse_args(shlex.split(launch.command_line(base, wanted, None))[1:])
-    assert _config(arguments) == wanted
+    assert config_of(arguments) == wanted
 
 
 @pytest.mark.parametrize("value", [None, "null", "true", "1e-3", "a: b", "", 1e-7, 3, True, ["a", "b"], {"x": {"y": [1]}}])

@@ -206,4 +206,5 @@ def test_a_run_that_began_since_the_list_was_made_is_found(root, run):
     kept = run.folder.rename(root.parent / "kept")
     assert cache.own_runs() == []
     kept.rename(run.folder)
-    assert cache.summary(run).run == run.run_id
+    found = cache.summary(run)
+    assert found is not None and found.run == run.run_id

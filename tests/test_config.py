@@ -161,7 +161,10 @@ def test_a_file_cannot_build_python_objects(tmp_path):
         ("rl.gamma=.nan", "--set: rl.gamma: "),
         ("sft_policy.learning_rate=.inf", "--set: sft_policy.learning_rate: "),
         ("sft_policy.learning_rate=fast", "--set: sft_policy.learning_rate: Input should be a valid number"),
-        ("reflection.kind=modle", "--set: reflection.kind: Input should be 'model', 'endpoint', 'oracle', 'shuffled' or 'none', found 'modle'"),
+        (
+            "reflection.kind=modle",
+            "--set: reflection.kind: Input should be 'model', 'endpoint', 'oracle', 'shuffled' or 'none', found 'modle'",
+        ),
         ("device.device=gpu", "--set: device.device: String should match pattern"),
         ("policy.tiny.n_embd=130", "--set: policy.tiny: n_embd=130 is not a multiple of n_head=4"),
         (

@@ -197,7 +197,7 @@ def test_the_teacher_of_one_world_refuses_another():
 
 def test_steady_suffixes_are_the_same_in_every_repository_and_mixed_ones_are_not():
     def suffixes(steady):
-        found = {}
+        found: dict[str, set[str]] = {}
         for number in range(0, 90, len(domains())):
             tree = generate_repository(number, seed=3, vague_names=0.0, steady_suffixes=steady)
             for question in tree.questions:

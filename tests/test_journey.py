@@ -160,7 +160,8 @@ def _watch_stop_and_resume(page: Page, paths: RunPaths) -> None:
 
 def _followed(paths: RunPaths, *, until: dict[str, str]) -> dict[str, Any]:
     """The run's status once it says ``until``. A run that ends otherwise, or says nothing new for long, fails the test."""
-    seen, since = {}, time.monotonic()
+    seen: dict[str, Any] = {}
+    since = time.monotonic()
     while not until.items() <= (status := _status(paths)).items():
         if status != seen:
             seen, since = status, time.monotonic()

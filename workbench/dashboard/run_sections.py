@@ -136,7 +136,7 @@ def evaluation_table(evaluations: pd.DataFrame) -> pd.DataFrame:
     if {"low", "high", "success_rate"} <= set(evaluations.columns):
         ends = zip(evaluations["low"], evaluations["high"], strict=True)
         interval = [f"{100 * low:.1f} to {100 * high:.1f}" if is_number(low) and is_number(high) else UNKNOWN for low, high in ends]
-        table.insert(int(table.columns.get_indexer(["success_rate"])[0]) + 1, "interval", interval)
+        table.insert(list(table.columns).index("success_rate") + 1, "interval", interval)
     return table.dropna(axis="columns", how="all")
 
 
