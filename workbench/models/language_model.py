@@ -134,8 +134,8 @@ class LanguageModel:
     @contextmanager
     def _watched_head(self) -> Iterator[list[Tensor]]:
         # Whatever the architecture and its adapters, the hidden state is what its language-model head is fed.
-        base = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
-        head: Any = base.get_output_embeddings()
+        base: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        head = base.get_output_embeddings()
         seen: list[Tensor] = []
         handle = head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
         try:
