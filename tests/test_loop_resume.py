@@ -113,6 +113,7 @@ def kill_in(monkeypatch: pytest.MonkeyPatch, phase: str, step: int, place: str) 
         return save(folder, number, **arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr("workbench.recipes.reflect_rl.save_checkpoint", saving)
+    monkeypatch.setattr("workbench.recipes.supervised.save_checkpoint", saving)
     monkeypatch.setattr("workbench.trainers.loop.save_checkpoint", saving)
 
 

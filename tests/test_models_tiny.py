@@ -35,7 +35,7 @@ def test_a_command_is_the_same_tokens_in_a_reflection_and_in_the_list(pieces, co
 
 def test_phrases_make_a_frequent_command_one_token_and_words_do_not():
     lengths = {pieces: len(tokenizer(pieces).encode(" go to cabinet 1", add_special_tokens=False)) for pieces in PIECES}
-    assert lengths == {"words": 4, "bare-words": 4, "names": 3, "phrases": 1}
+    assert lengths == {"words": 4, "bare-words": 4, "names": 3, "digits": 5, "phrases": 1}
 
 
 def test_a_matching_start_ties_keys_to_queries_and_leaves_the_rest_of_the_draw():
