@@ -6,7 +6,6 @@ Kool et al. 2019; Ahmadian et al. 2024 (arXiv 2402.14740).
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,7 +54,7 @@ class RLOO:
             )
 
         metrics = self.learner.learn(steps, self.learner.plan(steps, found.rows), loss)
-        return UpdateResult(np.asarray(advantages_N).tolist(), {**metrics, **found.metrics()})
+        return UpdateResult(advantages_N.tolist(), {**metrics, **found.metrics()})
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: an update depends on its own steps alone."""
