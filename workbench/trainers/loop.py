@@ -29,6 +29,7 @@ from workbench.store.writer import RunWriter
 from workbench.trainers.algorithms import make_algorithm
 from workbench.trainers.checkpoint import load_modules, load_optimizer, save_checkpoint, save_modules
 from workbench.trainers.collecting import assignments, steps_of
+from workbench.trainers.optimizers import adamw
 from workbench.trainers.reflecting import ReflectionLearner
 from workbench.trainers.replay import ReplayBuffer, Step
 from workbench.trainers.sft import scheduler_state
@@ -61,8 +62,10 @@ class OnlineLoop:
         player = self.collector.policy.player
         if settings.gradient_checkpointing:
             player.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self.optimizer = torch.optim.AdamW(
-            [value for _, value in player.trainable_parameters()], lr=settings.learning_rate, weight_decay=settings.weight_decay
+        self.optimizer = adamw(
+            [value for _, value in player.trainable_parameters()],
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
         )
         self.algorithm = make_algorithm(self.collector.policy, self.optimizer, settings, seed=self.config.seed)
         reflection = self.collector.reflection

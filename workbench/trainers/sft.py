@@ -24,6 +24,7 @@ from workbench.data.sets import IGNORED, Row
 from workbench.errors import DataError
 from workbench.models.language_model import LanguageModel, left_padded
 from workbench.seeding import derived_seed, generator
+from workbench.trainers.optimizers import adamw
 
 
 class WarmUp(NamedTuple):
@@ -47,7 +48,7 @@ Log = Callable[[int, dict[str, float]], None]
 def prepare(player: LanguageModel, settings: SFTSettings) -> WarmUp:
     """A fresh optimizer and scheduler over the player's own parameters."""
     parameters = [value for _, value in player.trainable_parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = adamw(parameters, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
     scheduler = get_scheduler(
         settings.lr_scheduler_type if settings.lr_scheduler_type != "constant" else "constant_with_warmup",
         optimizer,
