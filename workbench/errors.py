@@ -44,6 +44,10 @@ class RunBusyError(StoreError):
     """Another live process holds this run."""
 
 
+class PartnerError(WorkbenchError, RuntimeError):
+    """Another process of the same run has ended, so this one cannot go on."""
+
+
 class DataError(WorkbenchError, ValueError):
     """Training data that is missing, malformed or empty."""
 
