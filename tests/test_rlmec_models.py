@@ -16,9 +16,9 @@ from workbench.evaluation.reward_quality import (
     edit_share,
     shuffled_auroc,
 )
-from workbench.models.generation import Generator
+from workbench.models.generation import Generated, Generator
 from workbench.models.responses import response_log_probs
-from workbench.models.reward_model import RewardModel
+from workbench.models.reward_model import Revision, RewardModel, first_changed_step
 from workbench.models.scoring import nucleus_log_probs
 from workbench.models.solution_ids import SolutionIds
 from workbench.models.tokenizer import train_tokenizer
@@ -185,6 +185,34 @@ def test_a_rewrite_keeps_the_steps_before_the_located_one(monkeypatch):
     monkeypatch.setattr(judge, "locate", lambda problems, texts: [2])
     (free,) = judge.revise([PROBLEM], [one])
     assert free.located == 2 and len(free.token_ids) <= 12  # all of it is its own
+
+
+def test_a_step_may_be_located_by_what_the_rewrite_changes(monkeypatch):
+    judge = reward_model()
+    judge.located_by = "rewrite"
+    monkeypatch.setattr(judge, "locate", lambda problems, texts: pytest.fail("asked for a label"))
+    one = response(judge.ids, "4*2=8\n3+8=12\nanswer 12")
+    (found,) = judge.revise([PROBLEM], [one])
+    assert found.located == first_changed_step(one.text, found.text) and len(found.token_ids) <= 12  # all of it is its own
+    written = Generated(judge.ids.answer(PROBLEM.solution), (), True)
+    monkeypatch.setattr(Generator, "generate", lambda *args, **kwargs: [written])
+    assert judge.revise([PROBLEM], [one]) == [Revision(1, PROBLEM.solution, written.token_ids, True)]
+
+
+@pytest.mark.parametrize(
+    ("original", "rewrite", "step"),
+    [
+        ("a\nb", "a\nb", None),
+        ("a\nb", "a\nc", 1),
+        ("b\na", "a\nb", 0),
+        ("a", "a\nb", 1),
+        ("a\nb\nc", "a\nb", 2),
+        ("", "a", 0),
+        ("a\n", "a", None),
+    ],
+)
+def test_the_first_changed_step_by_hand(original, rewrite, step):
+    assert first_changed_step(original, rewrite) == step
 
 
 def test_a_located_step_is_one_that_exists():

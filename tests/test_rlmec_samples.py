@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from tests.small_models import small_player
-from workbench.config import ObjectiveSettings, RlmecConfig
+from workbench.config import ObjectiveSettings, PolicySettings, RlmecConfig
 from workbench.errors import DataError
 from workbench.models.responses import response_log_probs
 from workbench.models.solution_ids import SolutionIds
 from workbench.solutions import Problem, Response, Rewrite
 from workbench.store.solutions import Score
+from workbench.trainers.rlmec.preferences import Preference, pairs_per_update
 from workbench.trainers.rlmec.samples import Sources, make_samples, token_edits
+from workbench.trainers.rlmec.training import update_batches
 from workbench.trainers.rlmec.update import PolicyUpdate, divisors, split_terms, token_columns, token_rows, token_terms
 
 PLAYER = small_player("qwen2")
@@ -130,6 +132,39 @@ def test_right_answers_of_one_problem_may_be_limited():
 def test_tokens_of_the_edit_set_by_hand():
     assert token_edits([(0, 3), (3, 4), (4, 5), (5, 5)], ((3, 4), (5, 5))) == (False, True, False, True)
     assert token_edits([(0, 1)], None) is None
+
+
+# Budgets ------------------------------------------------------------------------------------------------
+
+
+def test_updates_of_as_many_solutions_go_through_all_before_one_comes_again():
+    settings = PolicySettings(max_steps=4, solutions_per_update=3)
+    batches = update_batches([10] * 6, settings, seed=1)
+    assert [len(batch) for batch in batches] == [3, 3, 3, 3]
+    assert sorted(batches[0] + batches[1]) == sorted(batches[2] + batches[3]) == list(range(6))
+    assert update_batches([10] * 6, settings, seed=2) != batches == update_batches([99] * 6, settings, seed=1)
+    assert update_batches([], settings, seed=1) == []
+
+
+@pytest.mark.parametrize("tokens", [[10] * 7, [20] * 7, [5, 40, 12, 9, 33], [300, 7]])
+def test_updates_of_as_many_tokens_are_equal_for_every_method(tokens):
+    settings = PolicySettings(max_steps=12, tokens_per_update=50)
+    batches = update_batches(tokens, settings, seed=0)
+    taken = [sum(tokens[place] for place in batch) for batch in batches]
+    assert len(batches) == 12 and all(batches)
+    if max(tokens) <= 50:
+        assert all(0 <= sum(taken[: end + 1]) - 50 * (end + 1) < max(tokens) for end in range(12))
+    # The same samples in the same order as without a budget, only cut elsewhere.
+    order = [place for batch in batches for place in batch]
+    plain = update_batches(tokens, PolicySettings(max_steps=1, solutions_per_update=len(order)), seed=0)
+    assert order == plain[0]
+
+
+def test_pairs_take_as_many_tokens_as_other_methods():
+    pairs = [Preference((1,), (2, 3), (4,), 0.0, 0.0), Preference((1,), (2, 3, 4), (5, 6), 0.0, 0.0)]  # 4 tokens a pair
+    assert pairs_per_update(PolicySettings(tokens_per_update=40), pairs) == 10
+    assert pairs_per_update(PolicySettings(tokens_per_update=1), pairs) == 1
+    assert pairs_per_update(PolicySettings(solutions_per_update=64), pairs) == 32
 
 
 # One update ---------------------------------------------------------------------------------------------

@@ -48,10 +48,15 @@ class RewardModelSettings(Section):
     rewrites: Literal["minimal", "reference"] = Field(
         "minimal", description="What it learns to write for a wrong solution: the least change that mends it, or the reference solution"
     )
+    located_by: Literal["label", "rewrite"] = Field(
+        "label",
+        description="How the first wrong step is found: the model is asked for its label (the authors' way), or it is the first step that "
+        "its rewrite changes, which a small model can do long before it can name one",
+    )
     forced_prefix: bool = Field(
         True,
         description="Its rewrites keep everything before the step that it calls the first wrong one, as the teacher's do; "
-        "off, it writes the whole anew, so that a step which it names too late is mended all the same",
+        "off, it writes the whole anew, so that a step which it names too late is mended all the same; has no part in located_by=rewrite",
     )
     batch_tokens: int = Field(0, ge=0, description="Tokens scored at once, padding included; 0 takes what suits the device")
 
@@ -88,6 +93,12 @@ class PolicySettings(Section):
     learning_rate: float = Field(5e-4, gt=0, le=1)
     per_device_train_batch_size: Count = Field(64, description="Solutions of one update that pass forwards and backwards at once")
     solutions_per_update: Count = Field(64)
+    tokens_per_update: int = Field(
+        0,
+        ge=0,
+        description="Tokens of solutions and of rewrites that an update learns from, on average, which is a fair budget for methods that "
+        "take one or two texts a solution; 0 counts solutions instead",
+    )
     lr_scheduler_type: Literal["constant", "cosine", "linear"] = Field("cosine")
     warmup_steps: int = Field(5, ge=0)
     weight_decay: float = Field(0.0, ge=0)

@@ -5,7 +5,7 @@ each token of a response, where the response stands in the place of the rewrite,
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from workbench.models.generation import Generator
 from workbench.models.language_model import LanguageModel
@@ -23,11 +23,22 @@ def _quiet(count: int) -> None:
     pass
 
 
+def first_changed_step(original: str, rewrite: str) -> int | None:
+    """The first step of ``original`` that is not in its place in ``rewrite``, from 0; None where both are the same.
+
+    >>> first_changed_step("1+1=2\\n2+1=4", "1+1=2\\n2+1=3"), first_changed_step("1+1=2", "1+1=2\\nanswer 2"), first_changed_step("a", "a")
+    (1, 1, None)
+    """
+    before, after = steps(original), steps(rewrite)
+    changed = (place for place, (one, other) in enumerate(zip(before, after, strict=False)) if one != other)
+    return next(changed, None if len(before) == len(after) else min(len(before), len(after)))
+
+
 class Revision(NamedTuple):
     """What the reward model made of a response."""
 
     located: int | None
-    """0-based step that it called the first wrong one; None when it named none."""
+    """0-based step that it called the first wrong one, or changed first; None when it named or changed none."""
     text: str
     token_ids: tuple[int, ...]
     """Of the whole rewrite, the kept beginning with the response's own ids; the end-of-text included when it came."""
@@ -40,18 +51,27 @@ class RewardModel:
     Args:
         player: The model; it has the policy's tokenizer.
         max_new_tokens: Longest rewrite.
-        forced_prefix: Rewrites keep the steps before the located one; otherwise the whole is written anew.
+        located_by: ``label`` asks for the first wrong step; ``rewrite`` takes the first one that the model's own rewrite changes.
+        forced_prefix: Rewrites keep the steps before the labelled one; otherwise the whole is written anew.
         batch_size: Rewrites written together.
         batch_tokens: Tokens scored together, padding included; 0 takes what suits the device.
     """
 
     def __init__(
-        self, player: LanguageModel, *, max_new_tokens: int, forced_prefix: bool = True, batch_size: int = 256, batch_tokens: int = 0
+        self,
+        player: LanguageModel,
+        *,
+        max_new_tokens: int,
+        located_by: Literal["label", "rewrite"] = "label",
+        forced_prefix: bool = True,
+        batch_size: int = 256,
+        batch_tokens: int = 0,
     ) -> None:
         self.player = player
         self.ids = SolutionIds(player.tokenizer)
         self.batch_tokens = batch_tokens
         self.max_new_tokens = max_new_tokens
+        self.located_by = located_by
         self.forced_prefix = forced_prefix
         self.batch_size = batch_size
 
@@ -72,8 +92,14 @@ class RewardModel:
         return [named_step(self.ids.decode(answer.token_ids), len(steps(text))) for answer, text in zip(answers, texts, strict=True)]
 
     def revise(self, problems: Sequence[Problem], responses: Sequence[Response], *, on_batch: Progress = _quiet) -> list[Revision]:
-        """Locate, then rewrite greedily, with everything before the located step forced; without a step the whole is written anew."""
-        located = self.locate(problems, [response.text for response in responses])
+        """Locate, then rewrite greedily, with everything before the located step forced; without a step the whole is written anew.
+
+        Where steps are located by the rewrite, the whole is written anew and compared with the response.
+        """
+        if self.located_by == "rewrite":
+            located: list[int | None] = [None] * len(responses)
+        else:
+            located = self.locate(problems, [response.text for response in responses])
         kept = [self._kept(response, step) for response, step in zip(responses, located, strict=True)]
         prompts = [
             (*self.ids.rewrite(problem, response.text), *beginning)
@@ -84,6 +110,10 @@ class RewardModel:
         for step, beginning, ending in zip(located, kept, endings, strict=True):
             token_ids = (*beginning, *ending.token_ids)
             found.append(Revision(step, self.ids.decode(token_ids), token_ids, ending.finished))
+        if self.located_by == "rewrite":
+            found = [
+                one._replace(located=first_changed_step(response.text, one.text)) for one, response in zip(found, responses, strict=True)
+            ]
         return found
 
     def _kept(self, response: Response, step: int | None) -> tuple[int, ...]:

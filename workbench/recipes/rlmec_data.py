@@ -138,7 +138,13 @@ def taught_pairs(config: RunConfig, problems: Sequence[Problem], rewrites: Seque
         taught = [
             replace(rewrite, text=known[rewrite.problem_id].solution) if rewrite.status == "repaired" else rewrite for rewrite in taught
         ]
-    return reward_model_pairs(problems, taught, seed=config.seed, identity_ratio=1.0 if settings.identity_pairs else 0.0)
+    return reward_model_pairs(
+        problems,
+        taught,
+        seed=config.seed,
+        identity_ratio=1.0 if settings.identity_pairs else 0.0,
+        locate=settings.located_by == "label",
+    )
 
 
 def longest_prompt(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase) -> int:

@@ -81,6 +81,7 @@ def _scores(session: Session, models: dict[str, LanguageModel], cases: Sequence[
         judge = RewardModel(
             models[REWARD],
             max_new_tokens=settings.sampling.max_new_tokens,
+            located_by=settings.reward_model.located_by,
             forced_prefix=settings.reward_model.forced_prefix,
             batch_size=settings.sampling.batch_size,
             batch_tokens=settings.reward_model.batch_tokens,

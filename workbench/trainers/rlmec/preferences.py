@@ -78,7 +78,7 @@ def train_preferences(
     on_step: Callable[[int], bool],
 ) -> int:
     """Take updates ``start`` to ``stop``; gives the number done by then, ``stop`` unless ``on_step`` asked to end."""
-    per_step = pairs_per_update(settings)
+    per_step = pairs_per_update(settings, pairs)
     order = row_order(len(pairs), start * per_step, stop * per_step, seed=seed)
     columns = {name: [_plain(getattr(pairs[place], name)) for place in order] for name in Preference._fields}
     reporter = StepReporter(_METRICS, start, seed, 1, [], on_log, on_step)
@@ -126,7 +126,7 @@ class PreferenceTraining(PolicyTraining):
 
     def _segment(self, stop: int, progress: Progress) -> None:
         settings, seed = self.config.policy, derived_seed(self.seed, "pairs", self.round_number)
-        per_step = pairs_per_update(settings)
+        per_step = pairs_per_update(settings, self.pairs)
 
         def on_log(step: int, metrics: dict[str, float]) -> None:
             places = row_order(len(self.pairs), (step - 1) * per_step, step * per_step, seed=seed)
@@ -154,9 +154,12 @@ class PreferenceTraining(PolicyTraining):
         )
 
 
-def pairs_per_update(settings: PolicySettings) -> int:
-    """Half as many as other methods take solutions: a pair is two."""
-    return max(1, settings.solutions_per_update // 2)
+def pairs_per_update(settings: PolicySettings, pairs: Sequence[Preference]) -> int:
+    """As many as hold the tokens that other methods take; or half as many as these take solutions, since a pair is two."""
+    if not settings.tokens_per_update:
+        return max(1, settings.solutions_per_update // 2)
+    tokens = sum(len(pair.chosen_ids) + len(pair.rejected_ids) for pair in pairs)
+    return max(1, round(settings.tokens_per_update * len(pairs) / tokens))
 
 
 def _next(update: int, every: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import get_scheduler
 
-from workbench.config import RlmecConfig
+from workbench.config import PolicySettings, RlmecConfig
 from workbench.errors import RunStopped
 from workbench.models.language_model import LanguageModel
 from workbench.models.solution_ids import SolutionIds
@@ -29,6 +29,39 @@ Judge = Callable[[int], dict[str, float]]
 """Evaluates the policy after an update and writes what it found; gives metrics."""
 Progress = Callable[[int, dict[str, float]], None]
 """Told every update with its metrics."""
+
+
+def update_batches(tokens: Sequence[int], settings: PolicySettings, *, seed: int) -> list[list[int]]:
+    """Which samples each update learns from, in an endless, reshuffled pass over all.
+
+    Args:
+        tokens: Of each sample, its rewrite included; none is 0. Without any there are no batches.
+        settings: ``solutions_per_update`` samples an update; or, with ``tokens_per_update``, so many that the tokens of all updates so far
+            reach their budget: an update is at most one sample over it, and none is so on average.
+        seed: Of the order.
+
+    Example:
+        >>> settings = PolicySettings(max_steps=3, tokens_per_update=25)
+        >>> [len(batch) for batch in update_batches([10] * 8, settings, seed=0)]
+        [3, 2, 3]
+    """
+    if not tokens:
+        return []
+    if not settings.tokens_per_update:
+        size = settings.solutions_per_update
+        order = row_order(len(tokens), 0, settings.max_steps * size, seed=seed)
+        return [order[start : start + size] for start in range(0, len(order), size)]
+    most = settings.max_steps * (settings.tokens_per_update // min(tokens) + 2)
+    batches: list[list[int]] = [[]]
+    total = 0
+    for place in row_order(len(tokens), 0, most, seed=seed):
+        if batches[-1] and total >= len(batches) * settings.tokens_per_update:
+            if len(batches) == settings.max_steps:
+                break
+            batches.append([])
+        batches[-1].append(place)
+        total += tokens[place]
+    return batches
 
 
 @dataclass
@@ -73,6 +106,11 @@ class PolicyTraining:
         self.update = self.first
         self.tokens = 0.0
         self.ids = SolutionIds(self.player.tokenizer)
+        self.batches = update_batches(
+            [len(sample.response_ids) + (0 if sample.repeats else len(sample.target_ids)) for sample in self.samples],
+            settings,
+            seed=derived_seed(self.seed, "samples", self.round_number),
+        )
         self.algorithm = PolicyUpdate(
             self.player, self.optimizer, self.config.objective, self._clip(), settings.per_device_train_batch_size, settings.max_grad_norm
         )
@@ -114,12 +152,9 @@ class PolicyTraining:
     def step(self) -> dict[str, float]:
         """One update; gives its metrics."""
         settings, started = self.config.policy, time.perf_counter()
-        done = (self.update - self.first) * settings.solutions_per_update
-        order = row_order(
-            len(self.samples), done, done + settings.solutions_per_update, seed=derived_seed(self.seed, "samples", self.round_number)
-        )
         torch.manual_seed(derived_seed(self.seed, "update", self.update))
-        metrics, rows, terms = self.algorithm.step([self.samples[place] for place in order])
+        batch = self.batches[self.update - self.first]
+        metrics, rows, terms = self.algorithm.step([self.samples[place] for place in batch])
         metrics["policy/learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
         self.scheduler.step()
         self.update += 1
