@@ -89,7 +89,7 @@ def test_logits_and_gradients_equal_those_of_whole_prompts(player: LanguageModel
 
 
 def test_training_mode_and_few_savings_take_the_plain_way(player: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(player, "_last_logits_of", lambda split: pytest.fail("computed in two parts"))
+    monkeypatch.setattr(player, "tail_logits", lambda split: pytest.fail("computed in two parts"))
     prompts = alike(player.vocabulary)
     player.last_logits([prompts[0], prompts[2], prompts[3]])
     player.activate(training=True)

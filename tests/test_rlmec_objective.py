@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from tests.small_models import PLAYERS, player_named, small_player
 from workbench.errors import ConfigError, DataError
-from workbench.models.responses import length_batches, response_log_probs, score_responses
+from workbench.models.common_heads import CommonHeads
+from workbench.models.language_model import LanguageModel
+from workbench.models.responses import kin_batches, length_batches, response_log_probs, score_responses
 from workbench.trainers.rlmec import (
     edit_distance,
     edit_weights,
@@ -314,8 +316,35 @@ def test_scoring_in_batches_keeps_the_order_and_the_numbers():
             assert values == pytest.approx(response_log_probs(player, [prompt], [response]).tolist(), abs=2e-5)
 
 
+@pytest.mark.parametrize("name", PLAYERS)
+def test_a_beginning_that_prompts_share_is_computed_once(name, monkeypatch):
+    player = player_named(name)
+    head = list(range(5, 25))
+    prompts = [[*head, 30], [*head, 31, 32], [*head, 30], [40, 41, 42], [*head, 30]]
+    responses = [[20, 21], [22, 23, 24, 25], [26], [27, 28], [20, 21]]
+    expected = [score_responses(player, [prompt], [response])[0] for prompt, response in zip(prompts, responses, strict=True)]
+    fed = []
+    forward = LanguageModel.forward
+
+    def counted(self, batch, **extra):
+        fed.append(batch.token_ids_BT.numel())
+        return forward(self, batch, **extra)
+
+    monkeypatch.setattr(LanguageModel, "forward", counted)
+    scored = []
+    found = score_responses(player, prompts, responses, on_batch=scored.append)
+    for one, other in zip(found, expected, strict=True):
+        assert one == pytest.approx(other, abs=5e-5)
+    assert sum(scored) == 5
+    if player.can_share_heads():
+        assert sum(fed) == 60  # two heads of 20 and four tails of 5, padding included; 104 otherwise
+
+
 def test_batches_hold_no_more_tokens_than_asked_for():
     assert length_batches([3, 9, 4, 1], 8) == [[3, 0], [2], [1]]
+    split = CommonHeads([(1,), (2,)], [0, 1, 0, 0], [(1,), (2,), (3,), (4,)])
+    assert kin_batches(split, [4, 3, 4, 4], 8) == [[1], [0, 2], [3]]
+    assert kin_batches(split, [4, 3, 4, 4], 100) == [[1, 0, 2, 3]]
 
 
 def test_a_response_longer_than_the_context_is_told_in_a_line():

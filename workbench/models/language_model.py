@@ -119,9 +119,9 @@ class LanguageModel:
 
         Where it spares enough work, beginnings that prompts share are computed once.
         """
-        split = common_heads([tuple(prompt) for prompt in prompts]) if self._can_share_heads() else None
+        split = common_heads([tuple(prompt) for prompt in prompts]) if self.can_share_heads() else None
         if split is not None and split.padded_tokens <= WORTH_SPLITTING * len(prompts) * max(map(len, prompts)):
-            return self._last_logits_of(split)
+            return self.tail_logits(split)[:, -1]
         logits: Tensor = self.forward(left_padded(prompts, self.pad_id, self.device)).logits
         return logits[:, -1]
 
@@ -143,11 +143,13 @@ class LanguageModel:
         finally:
             handle.remove()
 
-    def _can_share_heads(self) -> bool:
+    def can_share_heads(self) -> bool:
+        """Whether beginnings can be computed once for all sequences that share them."""
         # A checkpointed pass has no cache, and dropout would differ between prompts that share a head; both come with training mode.
         return not self.model.training and all(type(layer) is DynamicLayer for layer in DynamicCache(config=self.model.config).layers)
 
-    def _last_logits_of(self, split: CommonHeads) -> Tensor:
+    def tail_logits(self, split: CommonHeads, *, positions_kept: int = 1) -> Tensor:
+        """Next-token logits at the last positions of every sequence, each shared beginning computed once, (B, ``positions_kept``, V)."""
         cache: Any = DynamicCache(config=self.model.config)
         heads, tails = (left_padded(part, self.pad_id, self.device) for part in (split.heads, split.tails))
         self.forward(heads, past_key_values=cache, use_cache=True)
@@ -158,8 +160,8 @@ class LanguageModel:
         masks = [part.mask_BT if part.mask_BT is not None else torch.ones_like(part.token_ids_BT) for part in (heads, tails)]
         tail_positions_BT = (masks[1].cumsum(1) - 1).clamp_min(0) + lengths_B[:, None]
         batch = Batch(tails.token_ids_BT, torch.cat([masks[0][rows_B], masks[1]], dim=1), tail_positions_BT)
-        logits: Tensor = self.forward(batch, past_key_values=cache, use_cache=True).logits
-        return logits[:, -1]
+        logits: Tensor = self.forward(batch, positions_kept=positions_kept, past_key_values=cache, use_cache=True).logits
+        return logits
 
 
 def context_length(config: Any) -> int:

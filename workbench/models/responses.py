@@ -1,5 +1,6 @@
 """Log-probabilities of whole responses, teacher-forced, many at once."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -7,7 +8,8 @@ import torch
 from torch import Tensor
 
 from workbench.errors import DataError
-from workbench.models.language_model import Batch, LanguageModel, left_padded
+from workbench.models.common_heads import CommonHeads, common_heads
+from workbench.models.language_model import WORTH_SPLITTING, Batch, LanguageModel, left_padded
 from workbench.models.scoring import chosen_log_probs
 
 Ids = Sequence[int]
@@ -57,11 +59,19 @@ def response_log_probs(
         batch, kept = _right_padded(rows, player.pad_id, player.device), longest - min(map(len, prompts)) + 1
         starts = [len(prompt) - 1 - (longest - kept) for prompt in prompts]
     logits_BKV: Tensor = player.forward(batch, positions_kept=kept).logits
-    columns_K = torch.arange(logits_BKV.shape[1], device=player.device)
-    starts_B = torch.tensor(starts, device=player.device)
-    lengths_B = torch.tensor([len(response) for response in responses], device=player.device)
+    return _chosen(logits_BKV, starts, responses, temperature=temperature, forbidden_ids=forbidden_ids)
+
+
+def _chosen(
+    logits_BKV: Tensor, starts: Sequence[int], responses: Sequence[Ids], *, temperature: float = 1.0, forbidden_ids: Tensor | None = None
+) -> Tensor:
+    """Log-probabilities of the responses' tokens, (N,); ``starts`` are the columns of the logits that their first tokens come from."""
+    device = logits_BKV.device
+    columns_K = torch.arange(logits_BKV.shape[1], device=device)
+    starts_B = torch.tensor(starts, device=device)
+    lengths_B = torch.tensor([len(response) for response in responses], device=device)
     is_token_BK = (columns_K >= starts_B[:, None]) & (columns_K < (starts_B + lengths_B)[:, None])
-    token_ids_N = torch.tensor([token for response in responses for token in response], dtype=torch.long, device=player.device)
+    token_ids_N = torch.tensor([token for response in responses for token in response], dtype=torch.long, device=device)
     return chosen_log_probs(logits_BKV[is_token_BK], token_ids_N, temperature=temperature, forbidden_ids=forbidden_ids)
 
 
@@ -94,6 +104,9 @@ def score_responses(
 ) -> list[list[float]]:
     """Log-probabilities of each response's tokens, nats, in order; without gradient, in batches of similar length.
 
+    A beginning that several prompts share, such as a problem that was answered several times, is computed once for all of them where that
+    spares enough work, and equal responses to equal prompts are.
+
     Args:
         player: The model.
         prompts: Token ids; none is empty.
@@ -105,12 +118,56 @@ def score_responses(
         DataError: A prompt or response is empty, or both together are longer than the model's context.
     """
     player.activate()
-    found: list[list[float]] = [[] for _ in prompts]
-    lengths = [len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True)]
+    cases = [(tuple(prompt), tuple(response)) for prompt, response in zip(prompts, responses, strict=True)]
+    copies = Counter(cases)
+    rows = list(copies)
+    lengths = [len(prompt) + len(response) for prompt, response in rows]
     most = batch_tokens or (GPU_TOKENS if player.device.type == "cuda" else CPU_TOKENS)
-    for batch in length_batches(lengths, most):
-        log_probs_N = response_log_probs(player, [prompts[place] for place in batch], [responses[place] for place in batch])
-        for place, values in zip(batch, torch.split(log_probs_N, [len(responses[place]) for place in batch]), strict=True):
-            found[place] = values.tolist()
-        on_batch(len(batch))
-    return found
+    split = common_heads([prompt for prompt, _ in rows]) if player.can_share_heads() and _can_be_scored(player, rows) else None
+    if split is not None and split.padded_tokens > WORTH_SPLITTING * len(rows) * max(len(prompt) for prompt, _ in rows):
+        split = None
+    found: dict[tuple[tuple[int, ...], tuple[int, ...]], list[float]] = {}
+    for batch in length_batches(lengths, most) if split is None else kin_batches(split, lengths, most):
+        own = [rows[place] for place in batch]
+        if split is None:
+            log_probs_N = response_log_probs(player, [prompt for prompt, _ in own], [response for _, response in own])
+        else:
+            log_probs_N = _shared_log_probs(player, split, batch, [response for _, response in own])
+        for row, values in zip(own, torch.split(log_probs_N, [len(response) for _, response in own]), strict=True):
+            found[row] = values.tolist()
+        on_batch(sum(copies[row] for row in own))
+    return [found[case] for case in cases]
+
+
+def _can_be_scored(player: LanguageModel, rows: Sequence[tuple[Ids, Ids]]) -> bool:
+    """False where :func:`response_log_probs` has something to tell."""
+    return all(prompt and response and len(prompt) + len(response) - 1 <= player.context for prompt, response in rows)
+
+
+def kin_batches(split: CommonHeads, lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """As :func:`length_batches`, with the rows that share a head in one batch as far as they fit."""
+    kin: list[list[int]] = [[] for _ in split.heads]
+    for row, head in enumerate(split.head_of):
+        kin[head].append(row)
+    batches: list[list[int]] = []
+    for rows in sorted(kin, key=lambda rows: (max(lengths[row] for row in rows), rows)):
+        longest = max(lengths[row] for row in rows)
+        room = max(1, batch_tokens // longest)
+        for start in range(0, len(rows), room):
+            part = rows[start : start + room]
+            if not batches or (len(batches[-1]) + len(part)) * longest > batch_tokens:
+                batches.append([])
+            batches[-1] += part
+    return batches
+
+
+def _shared_log_probs(player: LanguageModel, split: CommonHeads, batch: Sequence[int], responses: Sequence[Ids]) -> Tensor:
+    """As :func:`response_log_probs` for some rows of a split, each of their heads computed once, (N,)."""
+    heads = list(dict.fromkeys(split.head_of[row] for row in batch))
+    part = CommonHeads(
+        [split.heads[head] for head in heads],
+        [heads.index(split.head_of[row]) for row in batch],
+        [(*split.tails[row], *response[:-1]) for row, response in zip(batch, responses, strict=True)],
+    )
+    kept = max(map(len, responses))
+    return _chosen(player.tail_logits(part, positions_kept=kept), [kept - len(response) for response in responses], responses)
