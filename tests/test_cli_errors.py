@@ -325,12 +325,13 @@ def test_a_run_that_has_no_player_yet(cli):
 
 @pytest.mark.parametrize(
     ("phases", "named"),
-    [("[generate]", "generate"), ("[generate, sft-reflection, rl]", "generate, sft-reflection"), ("[sft-policy]", "sft-policy")],
+    [("[generate]", "generate"), ("[generate, sft-reflection, rl]", "generate")],
 )
 def test_phases_asked_for_that_cannot_follow_a_parent(cli, smoke, phases, named):
     error = cli.refused("train", "taxi-smoke", "--set", f"phases={phases}", "--from", smoke.run_id)
     assert_matches(
-        error, rf"phases names {named}, but --from gives data and players; only rl and evaluate can follow: leave the others out"
+        error,
+        rf"phases names {named}, but --from gives data; only sft-reflection, sft-policy, rl, evaluate can follow: leave the others out",
     )
     assert cli.left_behind() == [smoke.run_id]
 

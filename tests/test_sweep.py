@@ -74,7 +74,7 @@ def fast(monkeypatch):
 def foreman(root: Path, launcher: Scripted, over: Sequence[str], **more: object) -> Foreman:
     rows = [Row(one) for one in combinations(short_config(), over)]
     told: list[str] = []
-    return Foreman(root, rows, launcher, lambda config: create_run(root, config), tell=told.append, **more)  # type: ignore[arg-type]
+    return Foreman(root, rows, launcher, lambda config, above: create_run(root, config), tell=told.append, **more)  # type: ignore[arg-type]
 
 
 # Combinations ---------------------------------------------------------------------------------------------

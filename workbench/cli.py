@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from workbench.config import RunConfig, apply_overrides, load_config, load_preset, preset_names
 from workbench.errors import ConfigError, DataError, RunStopped, WorkbenchError
-from workbench.recipes import analyse_command, evaluate_command, select_command, serve_command, sweep_command
+from workbench.recipes import analyse_command, evaluate_command, reproduce_command, select_command, serve_command, sweep_command
 from workbench.recipes.arguments import config_arguments, config_of, tracker_argument, tracker_override
 from workbench.store.layout import RunPaths, find_run, run_root
 
@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument("--seed", type=int, default=0)
     play.add_argument("--task")
     play.add_argument("--stage")
+    reproduce_command.add_arguments(command("reproduce", _reproduce, "a paper's table and figures, from runs"))
     play.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="such as env.options.horizon=30")
     for sub in commands.choices.values():
         sub.add_argument("--runs-dir", metavar="D", help="where runs are (default: $WORKBENCH_RUNS or runs/)")
@@ -151,6 +152,12 @@ def _stop(arguments: argparse.Namespace) -> Result:
 
 def _runs(arguments: argparse.Namespace) -> Result:
     from workbench.store.reader import list_runs
+
+def _reproduce(arguments: argparse.Namespace) -> Result:
+    from workbench.pictures.study import draw_study  # plotly takes a second
+
+    return reproduce_command.run(arguments, draw=draw_study)
+
 
     summaries = list_runs(run_root(arguments.runs_dir))
     rows = [

@@ -116,6 +116,12 @@ class DataConfig(Section):
     label_shuffles: Count = Field(
         1, description="Label orders that each policy example is taught with; raise it where examples are few and would be learned by heart"
     )
+    warm_up_rows: Count | None = Field(
+        None, description="Examples that each warm-up learns from, drawn by lot among those of training; all of them when empty"
+    )
+    warm_up_kinds: Literal["all", "positive"] = Field(
+        "all", description="What warm-ups learn from; positive leaves the negative examples out"
+    )
     teacher: TeacherConfig = TeacherConfig()
     validation_share: float = Field(0.05, ge=0, lt=0.5, description="Share of start states kept for validation")
     test_share: float = Field(0.15, ge=0, lt=0.5, description="Share of start states kept for the final evaluation")

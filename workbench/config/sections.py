@@ -110,6 +110,7 @@ class EvaluationConfig(Section):
     split: Literal["train", "validation", "test", "all"] = Field("test", description="Start states that are played")
     seed: int = Field(1_000_003, ge=0)
 
+    stages: list[str] = Field(default_factory=list, description="Easier stages that are judged as well, before the whole task")
 
 class DeviceConfig(Section):
     """Where and how precisely it is computed."""

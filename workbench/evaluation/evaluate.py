@@ -58,19 +58,22 @@ def evaluate(
     temperature: float,
     phase: str,
     update: int,
+    name: str = "",
     on_done: Callable[[Trajectory], object] | None = None,
 ) -> Evaluation:
-    """Play ``count`` trajectories over ``tasks``, each task as often as any other up to one.
+    """Play ``count`` trajectories over ``tasks``, each task as often as any other up to one; their ids begin with ``name``, or the phase.
 
     Raises:
         ConfigError: There are no tasks.
     """
-    assignments = assignments_for(tasks, stage=stage, count=count, seed=seed, phase=phase, update=update)
+    assignments = assignments_for(tasks, stage=stage, count=count, seed=seed, phase=phase, update=update, name=name)
     trajectories = collector.collect(assignments, rules=replace(collector.rules, temperature=temperature), on_done=on_done)
     return Evaluation(trajectories, wilson_interval(sum(trajectory.success for trajectory in trajectories), count))
 
 
-def assignments_for(tasks: Sequence[str], *, stage: str, count: int, seed: int, phase: str, update: int) -> list[Assignment]:
+def assignments_for(
+    tasks: Sequence[str], *, stage: str, count: int, seed: int, phase: str, update: int, name: str = ""
+) -> list[Assignment]:
     """What an evaluation plays, whoever plays it: the same tasks in the same order for the same seed.
 
     Raises:
@@ -84,6 +87,8 @@ def assignments_for(tasks: Sequence[str], *, stage: str, count: int, seed: int, 
     while len(order) < count:
         order += [tasks[place] for place in generator(seed, "evaluation-order", len(order)).permutation(len(tasks))]
     return [
-        Assignment(f"{phase}-{update:06d}-e{number:04d}", phase, update, order[number], stage, derived_seed(seed, "evaluation", number))
+        Assignment(
+            f"{name or phase}-{update:06d}-e{number:04d}", phase, update, order[number], stage, derived_seed(seed, "evaluation", number)
+        )
         for number in range(count)
     ]

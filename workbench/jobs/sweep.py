@@ -68,6 +68,8 @@ class Row:
     """One combination and what became of it."""
 
     combination: Combination
+    parent: "Row | None" = None
+    """The combination whose run's data and players this one starts from; it waits until that is finished."""
     paths: RunPaths | None = None
     state: str = "waiting"
     has_ended: bool = False
@@ -85,8 +87,8 @@ class Foreman:
         root: The run root.
         rows: The combinations.
         launcher: Gives runs their processes.
-        prepare: Makes a checked run folder of a configuration.
-        parent: Id of the run whose data and players all of them start from.
+        prepare: Makes a checked run folder of a configuration, from the parent run where there is one.
+        parent: Id of the run whose data and players those rows start from that name no other.
         retries: How often a run that lost its process is launched again.
         again: Begin every combination anew, whatever runs there are.
         tell: Told what happens, a line at a time.
@@ -95,7 +97,7 @@ class Foreman:
     root: Path
     rows: list[Row]
     launcher: Launcher
-    prepare: Callable[[RunConfig], RunPaths]
+    prepare: Callable[[RunConfig, RunPaths | None], RunPaths]
     parent: str | None = None
     retries: int = 2
     again: bool = False
@@ -105,7 +107,7 @@ class Foreman:
     def look(self) -> list[Row]:
         """Find every combination's run; what is live or finished is so already."""
         for row in self.rows:
-            row.paths = self._run_of(row.combination.config)
+            row.paths = self._run_of(row)
             row.state = _state(row.paths) if row.paths else "waiting"
             row.has_ended = row.state == "finished"
         return self.rows
@@ -124,13 +126,14 @@ class Foreman:
             while True:
                 for row in self.rows:
                     self._watch(row)
+                    self._give_up(row)
                 waiting = [row for row in self.rows if not row.has_ended]
                 if not waiting:
                     break
                 busy = [row.device for row in self.rows if row.state == "under way" and row.launches]
                 places = self.launcher.devices
                 free = [device for device in places if busy.count(device) < places.count(device)]
-                fresh = next((row for row in waiting if row.state != "under way"), None)
+                fresh = next((row for row in waiting if row.state != "under way" and _may_begin(row)), None)
                 if fresh is not None and free:
                     self._launch(fresh, free[0])
                 else:
@@ -144,13 +147,14 @@ class Foreman:
         with DeviceLease(self.root, "sweep") as lease:
             lease.acquire(wait=True, should_give_up=lambda: False)
             if row.paths is None:
-                row.paths = self._run_of(row.combination.config)
+                row.paths = self._run_of(row)
             if row.paths is not None and _state(row.paths) in ("under way", "finished"):
                 row.state = "under way"  # somebody else's; it is watched like our own
                 return
             if row.paths is None:
                 placed = [f"device.device={device}"] if device else []
-                row.paths = self.prepare(apply_overrides(row.combination.config, placed))
+                above = row.parent.paths if row.parent else None
+                row.paths = self.prepare(apply_overrides(row.combination.config, placed), above)
                 words = "begins"
             else:
                 requeue(row.paths, device or None)
@@ -177,28 +181,42 @@ class Foreman:
         row.state = "failed" if state == "lost" else state
         self.tell(f"{row.combination.told()}: {row.state}, run {row.paths.run_id}{f': {row.error}' if row.error else ''}")
 
-    def _run_of(self, config: RunConfig) -> RunPaths | None:
-        """The run of this configuration and parent; of several the one that is furthest."""
-        if self.again:
+    def _give_up(self, row: Row) -> None:
+        """A combination whose parent has no finished run to give waits in vain."""
+        if not row.has_ended and row.parent is not None and row.parent.has_ended and row.parent.state != "finished":
+            row.has_ended, row.state, row.error = True, "waiting", f"{row.parent.combination.told()} is {row.parent.state}"
+            self.tell(f"{row.combination.told()}: left out, since {row.error}")
+
+    def _run_of(self, row: Row) -> RunPaths | None:
+        """The run of this row's configuration and parent; of several the one that is furthest."""
+        if self.again or (row.parent is not None and row.parent.paths is None):
             return None
-        wanted = same_work(config, has_parent=self.parent is not None)
-        found = [RunPaths(self.root / name) for name in self._candidates(config) if self._known(name) == wanted]
+        config, parent = row.combination.config, row.parent.paths.run_id if row.parent and row.parent.paths else self.parent
+        # The phases of a run that starts from another follow from that one, except where a row says from which.
+        leaves_out = parent is not None and row.parent is None
+        wanted = same_work(config, has_parent=leaves_out)
+        names = self._candidates(config, parent)
+        found = [RunPaths(self.root / name) for name in names if self._known(name, leaves_out) == wanted]
         order = ("finished", "under way", "stopped", "lost", "failed")
         return min(found, key=lambda paths: order.index(_state(paths)), default=None)
 
-    def _candidates(self, config: RunConfig) -> Iterable[str]:
+    def _candidates(self, config: RunConfig, parent: str | None) -> Iterable[str]:
         for name in run_names(self.root):
             meta = read_json(RunPaths(self.root / name).meta) or {}
-            if (meta.get("preset"), meta.get("seed"), meta.get("parent")) == (config.preset, config.seed, self.parent):
+            if (meta.get("preset"), meta.get("seed"), meta.get("parent")) == (config.preset, config.seed, parent):
                 yield name
 
-    def _known(self, name: str) -> dict[str, Any] | None:
+    def _known(self, name: str, leaves_out: bool) -> dict[str, Any] | None:
         if name not in self._configs:
             try:
-                self._configs[name] = same_work(load_config(RunPaths(self.root / name).config), has_parent=self.parent is not None)
+                self._configs[name] = same_work(load_config(RunPaths(self.root / name).config), has_parent=leaves_out)
             except WorkbenchError:  # of an older workbench, or damaged: no combination's run
                 self._configs[name] = None
         return self._configs[name]
+
+
+def _may_begin(row: Row) -> bool:
+    return row.parent is None or row.parent.state == "finished"
 
 
 def _state(paths: RunPaths, *, is_gone: bool = False) -> str:

@@ -26,6 +26,9 @@ from workbench.trainers import checkpoint
 
 log = logging.getLogger("workbench")
 _AFTER_A_PARENT = ("rl", "evaluate")
+"""Phases of a run that starts from another, where none are named."""
+_MAY_FOLLOW = ("sft-reflection", "sft-policy", *_AFTER_A_PARENT)
+"""Those that may be named: a warm-up that is named is done anew, on the parent's data."""
 _RECIPES = {"reflect-rl": reflect_rl.run, "rlmec": rlmec.run}
 
 
@@ -35,8 +38,8 @@ def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None 
     Args:
         root: The run root.
         config: What the run will do.
-        parent: Run whose data and players it starts from; phases that make these are left out then.
-        phases_were_named: Somebody asked for exactly these phases: refuse those that a parent leaves no room for.
+        parent: Run whose data and players it starts from; phases that make these are left out then, unless they were named.
+        phases_were_named: Somebody asked for exactly these phases: warm-ups among them are done anew; what cannot follow is refused.
 
     Raises:
         WorkbenchError: The configuration cannot work here, a phase cannot follow a parent, or the parent has nothing to give.
@@ -44,10 +47,10 @@ def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None 
     if parent is not None and config.recipe == "rlmec":
         config = rlmec_parent.child_phases(config, phases_were_named=phases_were_named)
     elif parent is not None:
-        done = [phase for phase in config.phases if phase not in _AFTER_A_PARENT]
+        done = [phase for phase in config.phases if phase not in (_MAY_FOLLOW if phases_were_named else _AFTER_A_PARENT)]
         if done and phases_were_named:
             raise ConfigError(
-                f"phases names {', '.join(done)}, but --from gives data and players; only rl and evaluate can follow: leave the others out"
+                f"phases names {', '.join(done)}, but --from gives data; only {', '.join(_MAY_FOLLOW)} can follow: leave the others out"
             )
         config = config.model_copy(update={"phases": [phase for phase in config.phases if phase not in done]})
         if not config.phases:
@@ -86,8 +89,9 @@ def _adopt(parent: RunPaths, child: RunPaths) -> None:
     if parent.data.is_dir():
         shutil.copytree(parent.data, child.data, dirs_exist_ok=True)
     tokenizer = source.tiny_tokenizer()
-    weights = {role: found for role in (POLICY, REFLECTION) if (found := source.weights(role)) is not None}
-    if not weights:
+    anew = [role for role in (POLICY, REFLECTION) if f"sft-{role}" in load_config(child.config).phases]
+    weights = {role: found for role in (POLICY, REFLECTION) if role not in anew and (found := source.weights(role)) is not None}
+    if not weights and not (anew and source.is_done("generate")):
         raise StoreError(f"run {parent.run_id} has no checkpoint of a player yet; let it go on with `workbench resume {parent.run_id}`")
 
     def write(folder: Any) -> None:
@@ -103,7 +107,7 @@ def _adopt_what_is_missing(paths: RunPaths) -> None:
     """Give a run its parent's data and players, if it needs them and was made by a page, which cannot read weights."""
     parent = (read_json(paths.meta) or {}).get("parent")
     config = load_config(paths.config)
-    later = rlmec_parent.MAY_FOLLOW if config.recipe == "rlmec" else _AFTER_A_PARENT
+    later = rlmec_parent.MAY_FOLLOW if config.recipe == "rlmec" else _MAY_FOLLOW
     begins_later = not set(config.phases) - set(later)
     if isinstance(parent, str) and begins_later and checkpoint.latest(paths.checkpoints / START) is None:
         _adopt(find_run(paths.folder.parent, parent, allow_paths=False), paths)

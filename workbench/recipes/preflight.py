@@ -7,7 +7,7 @@ from workbench.data.teachers import make_teacher
 from workbench.envs.breakage import naming
 from workbench.envs.catalog import make_env
 from workbench.envs.text_env import Info, TextEnv
-from workbench.errors import ConfigError, DeviceError, EnvError, PromptError
+from workbench.errors import ConfigError, DeviceError, EnvError, PromptError, nearest
 from workbench.models.loading import context_of, load_tokenizer, resolve_device
 from workbench.prompts import PromptBuilder, single_token_labels
 from workbench.recipes.remote import check_server
@@ -45,6 +45,9 @@ def preflight(config: RunConfig) -> None:
     if config.rl.train_reflection and "rl" in config.phases and (config.reflection.kind, config.reflection.decoding) != ("model", "sample"):
         raise ConfigError(
             "rl.train_reflection=true needs a language model that samples, found "
+    for stage in config.evaluation.stages:
+        if stage not in env.stages:
+            raise ConfigError(f"evaluation.stages: unknown stage {stage!r}; {nearest(stage, env.stages)}")
             f"reflection.kind={config.reflection.kind}, reflection.decoding={config.reflection.decoding}; "
             "use --set reflection.kind=model --set reflection.decoding=sample"
         )

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from workbench.config import Phase
 from workbench.data.sets import EXAMPLES_FILE, Row, policy_row, read_examples, reflection_row
 from workbench.data.teachers import make_teacher
+from workbench.data.warm_up import warm_up_examples, with_other_reflections
 from workbench.errors import ConfigError, RunStopped
 from workbench.evaluation.evaluate import evaluate
 from workbench.models.language_model import LanguageModel
@@ -118,7 +119,8 @@ def training_rows(session: Session, player: LanguageModel, role: str) -> list[Ro
     config = session.config
     if not (session.paths.data / EXAMPLES_FILE).is_file():
         raise ConfigError(f"the {role} player's warm-up has no data; add generate to phases, or train --from a run that has it")
-    examples = [(number, example) for number, example in enumerate(read_examples(session.paths.data)) if example.split == "train"]
+    every = read_examples(session.paths.data)
+    examples = warm_up_examples(every, config.data, seed=config.seed)
     if role == REFLECTION:
         prompts = player.prompts(room=config.reflection.max_new_tokens)
         eos = int(player.tokenizer.eos_token_id)
@@ -126,13 +128,15 @@ def training_rows(session: Session, player: LanguageModel, role: str) -> list[Ro
     prompts = player.prompts(room=1, limit=config.policy.max_prompt_tokens)
     with_reflection = config.reflection.kind != "none"
     # Other numbers are other dice: the first shuffle is that of the SFT sets, further ones follow after all numbers in use.
-    used = 1 + max((number for number, _ in examples), default=0)
+    used = 1 + max((number for number, example in enumerate(every) if example.split == "train"), default=0)
     return [
         policy_row(example, number + shuffle * used, prompts, config.data, seed=config.seed, with_reflection=with_reflection)
         for shuffle in range(config.data.label_shuffles)
         for number, example in examples
     ]
 
+    if config.reflection.kind == "shuffled":
+        examples = with_other_reflections(examples, seed=config.seed)
 
 def make_collector(session: Session, players: Players) -> Collector:
     """The two players, ready to play in batches."""
@@ -190,34 +194,37 @@ def fine_tune(session: Session) -> None:
 
 
 def judge(session: Session) -> None:
-    """Evaluate the policy on the full task over the configured split and write what was played."""
+    """Evaluate the policy over the configured split, last on the full task, and write what was played."""
     config = session.config
-    settings, stage = config.evaluation, session.make_env().stages[-1]
+    settings, last = config.evaluation, session.make_env().stages[-1]
     update = config.rl.max_steps if "rl" in config.phases else 0
     collector = make_collector(session, session.players())
 
     def played(bar: "tqdm[Any]") -> None:
         bar.update(1)
-        session.writer.beat("evaluate", int(bar.n), settings.trajectories)
+        session.writer.beat("evaluate", int(bar.n), settings.trajectories * len(stages))
 
     started = time.perf_counter()
-    with session.bar("evaluate", settings.trajectories, 0, "trajectory") as bar:
-        found = evaluate(
-            collector,
-            session.tasks[stage][settings.split],
-            stage=stage,
-            count=settings.trajectories,
-            seed=settings.seed,
-            temperature=settings.temperature,
-            phase="evaluate",
-            update=update,
-            on_done=lambda trajectory: played(bar),
-        )
-    values = {"phase": "evaluate", "update": update, "stage": stage, "split": settings.split, **found.values()}
-    session.writer.evaluation(values)
+    with session.bar("evaluate", settings.trajectories * len(stages), 0, "trajectory") as bar:
+        for stage in stages:
+            found = evaluate(
+                collector,
+                session.tasks[stage][settings.split],
+                stage=stage,
+                count=settings.trajectories,
+                seed=settings.seed,
+                temperature=settings.temperature,
+                phase="evaluate",
+                update=update,
+                name="evaluate" if stage == last else f"evaluate-{stage}",
+                on_done=lambda trajectory: played(bar),
+            )
+            values = {"phase": "evaluate", "update": update, "stage": stage, "split": settings.split, **found.values()}
+            session.writer.evaluation(values)
+            session.writer.trajectories(found.trajectories)
     session.writer.metrics("evaluate", 1, {"success/rate": found.success.rate, "time/evaluate_seconds": time.perf_counter() - started})
-    session.writer.trajectories(found.trajectories)
     _finish(session, "evaluate", {"evaluation": values})
+    stages = list(dict.fromkeys([*settings.stages, last]))
 
 
 def _finish(session: Session, phase: str, state: dict[str, Any], extra: Callable[[Path], object] | None = None) -> None:

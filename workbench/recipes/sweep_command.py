@@ -111,7 +111,7 @@ def _devices(text: str | None, launcher: str) -> list[str]:
     return list(dict.fromkeys(devices))
 
 
-def _no_run(config: RunConfig) -> RunPaths:
+def _no_run(config: RunConfig, above: RunPaths | None) -> RunPaths:
     raise AssertionError("a dry run makes no run")
 
 
@@ -125,7 +125,7 @@ def _carry_out(arguments: argparse.Namespace, rows: list[Row], root: Path, devic
         root,
         rows,
         launcher,
-        lambda config: prepare_run(root, _within(config, arguments), parent=parent),
+        lambda config, above: prepare_run(root, _within(config, arguments), parent=above or parent),
         parent=parent.run_id if parent else None,
         retries=getattr(arguments, "retries", 2),
         again=again,
@@ -171,6 +171,15 @@ class Foreground:
     """
 
     devices = ("",)
+
+def launcher_of(arguments: argparse.Namespace) -> Launcher:
+    """The launcher that ``--launcher`` and ``--devices`` name.
+
+    Raises:
+        ConfigError: A device is none, or does not go with the launcher.
+    """
+    return _launcher(arguments, _devices(arguments.devices, arguments.launcher))
+
 
     def __init__(self, *, show_progress: bool) -> None:
         self.show_progress = show_progress

@@ -1,6 +1,7 @@
 """How long a run will take, judged by the pace of one that has been."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from workbench.config import RunConfig, load_config
@@ -84,3 +85,25 @@ def phase_seconds(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
             found[phase] = found.get(phase, 0.0) + max(0.0, (moment - before).total_seconds())
         before = moment
     return found
+
+
+def worked_seconds(paths: RunPaths) -> float:
+    """Seconds that a run's attempts worked, waiting in a queue left out, by the times in their logs."""
+    total = 0.0
+    for log in paths.attempt_logs().values():
+        try:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue
+        begins = next((place for place, line in enumerate(lines) if line.endswith(" running")), None)
+        moments = [moment for line in lines[begins:] if (moment := _logged_at(line)) is not None] if begins is not None else []
+        if moments:
+            total += max(0.0, (moments[-1] - moments[0]).total_seconds())
+    return total
+
+
+def _logged_at(line: str) -> datetime | None:
+    try:
+        return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f")
+    except ValueError:  # a line of a traceback
+        return None

@@ -1,0 +1,238 @@
+"""A study's tables as Markdown, CSV and LaTeX, with what they do not show said in words."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from workbench.recipes.reproduce import Piece, duration
+from workbench.recipes.reproduce_results import (
+    WorldResults,
+    aggregate_table,
+    collect,
+    curve_table,
+    main_table,
+    profile_table,
+    run_table,
+    title_of,
+)
+from workbench.recipes.reproduce_study import Study
+from workbench.store.files import write_whole, writing
+
+_LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
+
+
+Draw = Callable[[Study, Sequence[WorldResults], dict[str, pd.DataFrame], Path], None]
+"""Draws a study's figures into a folder."""
+
+
+def report(study: Study, pieces: Sequence[Piece], folder: Path, *, draw: Draw) -> dict[str, Any]:
+    """Tables and figures of what is finished, in ``folder``, printed as well.
+
+    Raises:
+        StoreError: A run cannot be read, or the folder cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    results = collect(study, pieces, folder)
+    tables = {
+        "results": main_table(study, results),
+        "curves": curve_table(results),
+        "aggregate": aggregate_table(study, results),
+        "profile": profile_table(study, results),
+        "runs": run_table(study, pieces),
+    }
+    path = write_report(study, pieces, results, tables, folder)
+    draw(study, results, tables, folder)
+    print(path.read_text(encoding="utf-8"))
+    print(f"tables and figures are in {folder}")
+    rows = json.loads(tables["results"].to_json(orient="records"))
+    states = {state: sum(piece.row.state == state for piece in pieces) for state in ("finished", "stopped", "failed", "waiting")}
+    return {"study": study.name, "folder": str(folder), "runs": len(pieces), **states, "results": rows}
+
+
+def write_report(
+    study: Study, pieces: Sequence[Piece], results: Sequence[WorldResults], tables: Mapping[str, pd.DataFrame], folder: Path
+) -> Path:
+    """Write ``report.md``, ``results.tex`` and every table as CSV into ``folder``; gives the report's path.
+
+    Args:
+        study: What was compared.
+        pieces: Its runs.
+        results: What they found.
+        tables: By file name without suffix; ``results`` is the main one.
+        folder: Where to.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    for name, table in tables.items():
+        write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
+    write_whole(folder / "results.tex", latex(study, results, tables["results"]).encode())
+    path = folder / "report.md"
+    write_whole(path, markdown(study, pieces, results, tables).encode())
+    return path
+
+
+def markdown(study: Study, pieces: Sequence[Piece], results: Sequence[WorldResults], tables: Mapping[str, pd.DataFrame]) -> str:
+    """The whole report."""
+    done = sum(piece.row.state == "finished" for piece in pieces)
+    seconds = float(tables["runs"]["seconds"].fillna(0).sum())
+    parts = [
+        f"# {study.title}",
+        f"{done} of {len(pieces)} runs finished, {duration(seconds)} of work. Intervals are 95 %: a bootstrap over seeds and, within "
+        "them, tasks. Differences are paired by seed and task; one counts as shown where that interval and Student's t over seeds both "
+        "leave out 0.",
+        "## Budgets",
+        budget_table(study, pieces),
+    ]
+    for found in results:
+        parts += [f"## {found.world.title}", world_table(study, found, tables["results"]), *unranked(study, found)]
+        if found.curves:
+            parts.append(f"![Learning curves]({curve_picture(found.world.name)})")
+    if study.claims:
+        parts += ["## What the paper leads one to expect", claim_table(study, results, tables["results"])]
+    if len(aggregated := tables["aggregate"]):
+        parts += ["## All measures together", aggregate_lines(aggregated), "![Performance profiles](profile.svg)"]
+    if study.known:
+        parts.append(f"*paper*: {study.known_source}.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def curve_picture(world: str) -> str:
+    """File name of a world's learning curves."""
+    return f"curves-{world}.svg"
+
+
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def budget_table(study: Study, pieces: Sequence[Piece]) -> str:
+    """What every arm was given, and how many turns its online learning took."""
+    rows, told = [], set()
+    names: dict[str, None] = {}
+    budgets = []
+    for piece in pieces:
+        if piece.is_shown and (piece.world.name, piece.arm) not in told:
+            told.add((piece.world.name, piece.arm))
+            found = study.budget(piece.line())
+            names.update(dict.fromkeys(found))
+            budgets.append((piece, found))
+    for piece, found in budgets:
+        rows.append([f"{piece.world.title}: {study.arm(piece.arm).title}", *(found.get(name, "") for name in names)])
+    return table_lines(["arm", *names], rows)
+
+
+def world_table(study: Study, found: WorldResults, results: pd.DataFrame) -> str:
+    """Arms by measures: mean and interval, places, difference to the reference, the paper's number."""
+    own = results[results["world"] == found.world.name] if len(results) else results
+    header, measures = ["arm", "seeds"], [name for name in found.world.measures if found.scores.get(name)]
+    for name in measures:
+        header += [found.world.measures[name], "place", f"less {study.arm(study.reference).title}", "paper"]
+    rows = []
+    for name in dict.fromkeys(own["arm"]) if len(own) else ():
+        of_arm = own[own["arm"] == name].set_index("measure")
+        cells = [title_of(study, str(name)), str(int(of_arm["seeds"].min()))]
+        for measure in measures:
+            cells += _cells(of_arm.loc[measure].to_dict()) if measure in of_arm.index else ["", "", "", ""]
+        rows.append(cells)
+    return table_lines(header, rows) if rows else "No run has finished yet."
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    mean = f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    place = ""
+    if not pd.isna(row["rank_best"]):
+        best, worst = int(row["rank_best"]), int(row["rank_worst"])
+        place = str(best) if best == worst else f"{best} to {worst}"
+    apart = (
+        ""
+        if pd.isna(row["difference_mean"])
+        else f"{row['difference_mean']:+.3f} [{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
+    )
+    return [mean, place, apart, "" if pd.isna(row["paper"]) else f"{row['paper']:.2f}"]
+
+
+def unranked(study: Study, found: WorldResults) -> list[str]:
+    """Which arms are not ranked, and why: a paragraph for each measure."""
+    parts = []
+    for measure, order in found.rankings.items():
+        pairs = [f"{title_of(study, one)} and {title_of(study, other)}" for one, other in order.undecided]
+        if pairs:
+            words = found.world.measures[measure]
+            parts.append(f"*{words}*: not ranked, because their intervals overlap: {'; '.join(pairs)}.")
+    return parts
+
+
+def claim_table(study: Study, results: Sequence[WorldResults], table: pd.DataFrame) -> str:
+    """What each comparison with the reference says: shown, refuted or undecided, by measure."""
+    rows = []
+    for claim in study.claims:
+        for found in results:
+            for measure in found.world.measures:
+                rows.append(
+                    [
+                        claim.words,
+                        f"{found.world.title}, {found.world.measures[measure]}",
+                        *_judged(study, claim.worse, found, measure, table),
+                    ]
+                )
+    return table_lines(["expected", "where", "difference", "found"], rows)
+
+
+def _judged(study: Study, worse: str, found: WorldResults, measure: str, table: pd.DataFrame) -> list[str]:
+    if not len(table):
+        return ["", "no runs"]
+    own = table[(table["world"] == found.world.name) & (table["measure"] == measure) & (table["arm"] == worse)]
+    if not len(own) or pd.isna(own.iloc[0]["difference_mean"]):
+        return ["", "no runs"]
+    row = own.iloc[0]
+    told = f"{-row['difference_mean']:+.3f} [{-row['difference_high']:+.3f}, {-row['difference_low']:+.3f}]"
+    # The table's difference is the other arm less the reference: what lies below 0 there speaks for the reference.
+    words = {"no": "shown", "yes": "refuted", "undecided": "undecided", "": "one seed: nothing to say"}
+    return [told, words[str(row["verdict"])]]
+
+
+def aggregate_lines(aggregated: pd.DataFrame) -> str:
+    """Interquartile means."""
+    rows = [
+        [row["title"], f"{row['iqm']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", str(row["runs"])] for row in aggregated.to_dict("records")
+    ]
+    return table_lines(["arm", "interquartile mean", "scores"], rows)
+
+
+def latex(study: Study, results: Sequence[WorldResults], table: pd.DataFrame) -> str:
+    """A tabular (booktabs) for each world."""
+    parts = []
+    for found in results:
+        own = table[table["world"] == found.world.name] if len(table) else table
+        measures = [name for name in found.world.measures if found.scores.get(name)]
+        lines = [f"% {found.world.title}", rf"\begin{{tabular}}{{l{'rr' * len(measures)}}}", r"\toprule"]
+        lines.append(" & ".join(["", *(cell for name in measures for cell in (escaped(found.world.measures[name]), "paper"))]) + r" \\")
+        lines.append(r"\midrule")
+        for name in dict.fromkeys(own["arm"]) if len(own) else ():
+            of_arm = own[own["arm"] == name].set_index("measure")
+            cells = [escaped(title_of(study, str(name)))]
+            for measure in measures:
+                row = of_arm.loc[measure].to_dict() if measure in of_arm.index else None
+                cells.append("" if row is None else f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+                cells.append("" if row is None or pd.isna(row["paper"]) else f"{row['paper']:.2f}")
+            lines.append(" & ".join(cells) + r" \\")
+        parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """``text`` for LaTeX.
+
+    Example:
+        >>> escaped("50 % of a_b")
+        '50 \\\\% of a\\\\_b'
+    """
+    return re.sub(r"[&%_#${}~]", lambda found: _LATEX[found[0]], text)
