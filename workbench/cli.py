@@ -14,7 +14,15 @@ from typing import Any, NoReturn
 from workbench.config import RunConfig, apply_overrides, load_config, load_preset, preset_names
 from workbench.errors import ConfigError, DataError, RunStopped, WorkbenchError
 from workbench.recipes import analyse_command, evaluate_command, reproduce_command, select_command, serve_command, sweep_command
-from workbench.recipes.arguments import config_arguments, config_of, tracker_argument, tracker_override
+from workbench.recipes.arguments import (
+    config_arguments,
+    config_of,
+    port_argument,
+    process_arguments,
+    process_overrides,
+    tracker_argument,
+    tracker_override,
+)
 from workbench.store.layout import RunPaths, find_run, run_root
 
 Result = dict[str, Any]
@@ -60,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--queue", action="store_true", help="wait until no other run trains on the same device")
     for sub in (train, resume):
         sub.add_argument("--quiet", action="store_true", help="no progress bars")
+        port_argument(sub)
     sweep_command.add_launcher(train)
     sweep = command("sweep", sweep_command.run, "every combination of some settings, each a run; again, it goes on where it was")
     config_arguments(sweep)
@@ -72,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command(name, function, help_text).add_argument("run", metavar="RUN")
     resume.add_argument("run", metavar="RUN")
+    resume.add_argument("--launcher", choices=("accelerate",), help="go on with another number of processes than before")
+    process_arguments(resume)
     resume.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="raise data.teacher's budget, say")
     command("runs", _runs, "list the runs")
     generate = command("generate", _generate, "trajectories with reflections and negative examples, as SFT sets")
@@ -106,7 +117,7 @@ def _presets(arguments: argparse.Namespace) -> Result:
 
 def _train(arguments: argparse.Namespace) -> Result:
     config = config_of(arguments)
-    if arguments.launcher is not None or arguments.dry_run:
+    if arguments.launcher in ("ray", "slurm") or arguments.dry_run:
         return sweep_command.train(arguments, config)
     root = run_root(arguments.runs_dir)
     parent = find_run(root, arguments.parent) if arguments.parent else None
@@ -120,7 +131,7 @@ def _train(arguments: argparse.Namespace) -> Result:
 
 def _resume(arguments: argparse.Namespace) -> Result:
     paths = find_run(run_root(arguments.runs_dir), arguments.run)
-    if overrides := [*arguments.overrides, *tracker_override(arguments)]:
+    if overrides := [*arguments.overrides, *tracker_override(arguments), *process_overrides(arguments)]:
         from workbench.recipes.amend import amend
 
         amend(paths, overrides)
@@ -132,7 +143,8 @@ def _execute(paths: RunPaths, arguments: argparse.Namespace, *, queue: bool) -> 
 
     identity: Result = {"run": paths.run_id, "path": str(paths.folder)}
     try:
-        found = execute(paths, queue=queue, show_progress=not arguments.quiet and sys.stderr.isatty())
+        progress = not arguments.quiet and sys.stderr.isatty()
+        found = execute(paths, queue=queue, show_progress=progress, port=arguments.main_process_port)
     except RunStopped:
         print(f"stopped; `workbench resume {paths.run_id}` goes on")
         return {**identity, "state": "stopped"}

@@ -125,5 +125,8 @@ class RecordConfig(Section):
 
     trajectories_every: int = Field(1, ge=0, description="Record the trajectories of every n-th update; 0 records evaluations only")
     oracle_commands: bool = Field(
+    num_processes: int = Field(
+        1, ge=1, le=64, description="Processes that one run is spread over by accelerate, on CUDA a device each; they share num_threads"
+    )
         True, description="Write the oracle's command beside each recorded turn where the environment has an oracle"
     )

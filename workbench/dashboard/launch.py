@@ -90,12 +90,14 @@ def _fits(config: RunConfig, parent: RunConfig) -> None:
 
 
 def _runs(config: RunConfig | None, devices: list[str]) -> list[tuple[str, RunConfig]]:
-    """The runs that the form asks for: one for each device, with a seed of its own."""
+    """The runs that the form asks for: one for each device, or kind of device that its processes share, with a seed of its own."""
     if config is None:
         return []
     if not devices:
         st.caption("Choose a device above.")
         return []
+    if config.device.num_processes > 1:  # they share the cores, or take a GPU each
+        devices = list(dict.fromkeys(device.partition(":")[0] for device in devices))
     return [
         (device, apply_overrides(config, [f"device.device={device}", f"seed={config.seed + place}"]))
         for place, device in enumerate(devices)
@@ -109,7 +111,10 @@ def command_line(base: RunConfig, config: RunConfig, parent: str | None) -> str:
         before["phases"] = [phase for phase in base.phases if phase in _AFTER_WARM_UP]
     keys = [setting.key for setting in form.settings()]
     changed = {key: form.value_at(after, key) for key in keys if form.value_at(after, key) != form.value_at(before, key)}
+    number = config.device.num_processes
     words = ["workbench", "train", base.preset]
+    if number > 1 and changed.pop("device.num_processes", None):
+        words += ["--launcher", "accelerate", "--num-processes", str(number)]
     for override in form.overrides(changed):
         words += ["--set", override]
     return shlex.join(words + (["--from", parent] if parent else []))

@@ -44,6 +44,11 @@ def choose(config: RunConfig | None) -> list[str]:
     own = config.device.device if config else "auto"
     first = own if own in names else names[-1] if own.startswith("cuda") and len(names) > 1 else names[1] if len(names) > 1 else names[0]
     chosen = st.pills("Run on", names, selection_mode="multi", default=[first], key=f"launch_devices_{own}")
-    if len(chosen) > 1:
+    number = config.device.num_processes if config else 1
+    if number > 1:
+        st.caption(
+            f"{number} processes carry the run out together: on the CPU they share its cores, else each takes a GPU, from the first on."
+        )
+    elif len(chosen) > 1:
         st.caption("One run for each device, the seed one higher every time: a run trains on one device.")
     return [name for name in names if name in chosen]

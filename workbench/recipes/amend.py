@@ -13,6 +13,7 @@ AMENDABLE = {
     "data.teacher": (*_REACHING, "budget_tokens", "budget_money", "price_input", "price_output"),
     "tracking": ("report_to", "project"),
     "reflection.endpoint": (*_REACHING, "on_change", "check_seconds"),
+    "device": ("num_processes",),
 }
 """Settings by section that no answer depends on, so that a run continues as if it had begun with them; with ``on_change``, that a
 person accepts another model."""

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from workbench.config import RunConfig, apply_overrides, load_config, load_preset
 from workbench.errors import ConfigError
+from workbench.jobs.processes import checked_port
 from workbench.jobs.resources import Resources
+
+MOST_PROCESSES = 64
 
 
 def config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +41,7 @@ def config_of(arguments: argparse.Namespace) -> RunConfig:
         raise ConfigError("name either a PRESET or --config FILE; `workbench presets` lists the presets")
     config = load_preset(arguments.preset) if arguments.preset else load_config(arguments.config)
     seed = [] if arguments.seed is None else [f"seed={arguments.seed}"]
-    return apply_overrides(config, [*arguments.overrides, *seed, *tracker_override(arguments)])
+    return apply_overrides(config, [*arguments.overrides, *seed, *tracker_override(arguments), *process_overrides(arguments)])
 
 
 def config_words(arguments: argparse.Namespace) -> list[str]:
@@ -67,3 +70,35 @@ def resources_of(arguments: argparse.Namespace) -> Resources:
     return Resources.checked(
         gpus=arguments.gpus, cpus=arguments.cpus, memory_gb=arguments.memory_gb, time=arguments.time, partition=arguments.partition
     )
+
+
+def process_arguments(parser: argparse.ArgumentParser) -> None:
+    """One run on several processes."""
+    parser.add_argument("--num-processes", type=int, metavar="N", help="accelerate: processes of one run, on CUDA a device each")
+
+
+def port_argument(parser: argparse.ArgumentParser) -> None:
+    """Where the processes of one run meet."""
+    parser.add_argument("--main-process-port", type=int, metavar="PORT", help="accelerate: where they meet (default: any free one)")
+
+
+def process_overrides(arguments: argparse.Namespace) -> list[str]:
+    """What :func:`process_arguments` read, as ``--set`` takes it; empty without ``--launcher accelerate``.
+
+    Raises:
+        ConfigError: The number is missing, impossible, or given to another launcher; or the port is in use.
+    """
+    number, port, launcher = (getattr(arguments, name, None) for name in ("num_processes", "main_process_port", "launcher"))
+    if launcher == "accelerate":
+        if port is not None:
+            checked_port(port)  # told before a run folder is made
+        if number is None:
+            raise ConfigError("--launcher accelerate needs --num-processes N: how many processes the run is spread over")
+        if not 1 <= number <= MOST_PROCESSES:
+            raise ConfigError(f"--num-processes must be between 1 and {MOST_PROCESSES}, found {number}")
+        return [f"device.num_processes={number}"]
+    for flag, given in (("--num-processes", number), ("--main-process-port", port)):
+        if given is not None:
+            found = f"found --launcher {launcher}" if launcher else "and there is no --launcher"
+            raise ConfigError(f"{flag} is for --launcher accelerate, {found}; add that, or leave {flag} out")
+    return []

@@ -3,9 +3,7 @@
 import json
 import logging
 import shutil
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,10 +12,13 @@ from workbench.config import RunConfig, load_config
 from workbench.errors import ConfigError, RunBusyError, RunStopped, StoreError, WorkbenchError
 from workbench.jobs.lease import DeviceLease
 from workbench.jobs.waiting import is_first
-from workbench.models.loading import POLICY, REFLECTION, model_of, resolve_device
+from workbench.models.loading import POLICY, REFLECTION, model_of
 from workbench.recipes import reflect_rl, rlmec, rlmec_parent
 from workbench.recipes.preflight import preflight
+from workbench.recipes.signals import signals_stop
+from workbench.recipes.spread import devices_of, own_config, spread
 from workbench.recipes.session import Session, open_session
+from workbench.rollout.team import ALONE, Team
 from workbench.recipes.tracking import mirrored
 from workbench.store.files import disk_full, is_disk_full, now, read_json
 from workbench.store.layout import START, TOKENIZER, RunPaths, create_run, find_run
@@ -29,7 +30,7 @@ _AFTER_A_PARENT = ("rl", "evaluate")
 """Phases of a run that starts from another, where none are named."""
 _MAY_FOLLOW = ("sft-reflection", "sft-policy", *_AFTER_A_PARENT)
 """Those that may be named: a warm-up that is named is done anew, on the parent's data."""
-_RECIPES = {"reflect-rl": reflect_rl.run, "rlmec": rlmec.run}
+RECIPES = {"reflect-rl": reflect_rl.run, "rlmec": rlmec.run}
 
 
 def prepare_run(root: Path | str, config: RunConfig, *, parent: RunPaths | None = None, phases_were_named: bool = False) -> RunPaths:
@@ -113,18 +114,22 @@ def _adopt_what_is_missing(paths: RunPaths) -> None:
         _adopt(find_run(paths.folder.parent, parent, allow_paths=False), paths)
 
 
-def execute(paths: RunPaths, *, queue: bool, show_progress: bool) -> dict[str, Any]:
+def execute(paths: RunPaths, *, queue: bool, show_progress: bool, team: Team | None = None, port: int | None = None) -> dict[str, Any]:
     """Carry a run on to its end, from wherever it stands; gives its last evaluation.
 
     Args:
         paths: The run folder.
         queue: Wait until no other run trains on the same device.
+        team: Processes that carry it out together, of which this one leads; as many as the configuration asks for are started when None.
+        port: Where they meet; any free one when None.
         show_progress: Draw progress bars.
 
     Raises:
         RunBusyError: Another process has the run.
         RunStopped: A stop was asked for; everything is saved.
         WorkbenchError: Something a person can mend; the run's state is then failed and says so.
+    if team is None and load_config(paths.config).device.num_processes > 1:
+        return spread(paths, queue=queue, show_progress=show_progress, port=port)
     """
     with RunLock(paths):
         writer = RunWriter(paths)
@@ -133,29 +138,35 @@ def execute(paths: RunPaths, *, queue: bool, show_progress: bool) -> dict[str, A
         log.addHandler(handler)
         log.setLevel(logging.INFO)
         try:
-            return _guarded(paths, writer, queue=queue, show_progress=show_progress)
+            return _guarded(paths, writer, team or ALONE, queue=queue, show_progress=show_progress)
         finally:
             log.removeHandler(handler)
             handler.close()
 
 
-def _guarded(paths: RunPaths, writer: RunWriter, *, queue: bool, show_progress: bool) -> dict[str, Any]:
+def _guarded(paths: RunPaths, writer: RunWriter, team: Team, *, queue: bool, show_progress: bool) -> dict[str, Any]:
     try:
-        device = _device_name(paths)
-        with _signals_stop(paths), DeviceLease(paths.folder.parent, device) as lease:
+        config = load_config(paths.config)
+        device, *others = devices_of(config)
+        with signals_stop(paths), DeviceLease(paths.folder.parent, device) as lease, ExitStack() as leases:
             if queue:
                 _wait_for_device(paths, writer, lease, device)
                 alone = True
             else:
                 writer.clear_stop()
+            for other in others:
+                alone &= _take(paths, writer, leases, other, wait=queue)
                 alone = lease.acquire(wait=False, should_give_up=lambda: True)
             writer.status("running", device=device)
             log.info("running")
+            team.agreed(alone)  # its partners wait for this
             _adopt_what_is_missing(paths)
             # Two processes with all threads each slow one another many times over: who comes second takes one.
-            session = open_session(paths, writer, threads=None if alone else 1, show_progress=show_progress)
+            threads = None if alone else 1
+            own = own_config(config, team)
+            session = open_session(paths, writer, config=own, threads=threads, show_progress=show_progress, team=team)
             with mirrored(session.config, paths, writer):
-                result = _RECIPES[session.config.recipe](session)
+                result = RECIPES[session.config.recipe](session)
             writer.compact()
             writer.status("finished")
             log.info("finished %s", json.dumps(result))
@@ -205,25 +216,10 @@ def _note_failure(writer: RunWriter, message: str) -> None:
         log.error("the failure could not be written to status.json")
 
 
-def _device_name(paths: RunPaths) -> str:
-    return str(resolve_device(load_config(paths.config).device)[0])
-
-
-@contextmanager
-def _signals_stop(paths: RunPaths) -> Iterator[None]:
-    """Let the first interrupt or termination signal save and stop; the second one ends the process."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        paths.stop.touch()
-        signal.signal(number, signal.default_int_handler)
-
-    try:
-        previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread (a notebook's, a test's): signals are somebody else's
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _take(paths: RunPaths, writer: RunWriter, leases: ExitStack, device: str, *, wait: bool) -> bool:
+    """A further device for a run on several; gives whether it has it for itself."""
+    lease = leases.enter_context(DeviceLease(paths.folder.parent, device))
+    has = lease.acquire(wait=wait, should_give_up=writer.stop_requested)
+    if wait and not has:
+        raise RunStopped("queued", 0)
+    return has

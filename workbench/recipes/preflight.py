@@ -13,6 +13,7 @@ from workbench.prompts import PromptBuilder, single_token_labels
 from workbench.recipes.remote import check_server
 from workbench.recipes.rlmec_preflight import preflight_solutions
 from workbench.recipes.tracking import check_trackers
+from workbench.recipes.spread import check_processes
 
 NO_LIMIT = 10**9
 
@@ -29,6 +30,7 @@ def preflight(config: RunConfig) -> None:
             raise DeviceError(f"policy.load_in_{bits} needs a CUDA device, found {device.type}; use --set policy.load_in_{bits}=false")
     check_trackers(config.tracking)
     if config.recipe == "rlmec":
+    check_processes(config)
         preflight_solutions(config)
         return
     env = make_env(config.env.name, **config.env.options)

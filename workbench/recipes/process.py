@@ -47,7 +47,9 @@ def follow(paths: RunPaths, team: Team) -> int:
     except (RunStopped, PartnerError):  # the leader tells of a stop; a leader that is gone has told, or the launcher will
         return 0
     except BaseException as error:
-        line = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
+        line = (
+            str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
+        )
         write_whole(error_file(paths, team.rank), f"{line}\n".encode())
         raise
     return 0

@@ -20,6 +20,7 @@ from workbench.envs.catalog import make_env
 from workbench.envs.text_env import TextEnv
 from workbench.models.language_model import LanguageModel
 from workbench.models.loading import POLICY, REFLECTION, Players, build_models, build_players, load_player, model_of
+from workbench.rollout.team import ALONE, Team
 from workbench.store.layout import START, TOKENIZER, RunPaths
 from workbench.store.writer import RunWriter
 from workbench.trainers import checkpoint
@@ -34,7 +35,8 @@ class Session:
         config: Its configuration.
         writer: Writes metrics, events and trajectories.
         show_progress: Draw progress bars on standard error.
-        is_owner: True for the process that carries the run out; others only look.
+        is_owner: True for the process that carries the run out and writes; others only look.
+        team: Processes that carry it out together.
     """
 
     paths: RunPaths
@@ -42,6 +44,7 @@ class Session:
     writer: RunWriter
     show_progress: bool
     is_owner: bool = False
+    team: Team = ALONE
     make_env: Callable[[], TextEnv] = field(init=False)
     tasks: dict[str, Splits] = field(init=False)
 
@@ -150,6 +153,7 @@ def open_session(
     config: RunConfig | None = None,
     threads: int | None = None,
     show_progress: bool = False,
+    team: Team = ALONE,
 ) -> Session:
     """Open a run; CPU threads and library noise are set for this process.
 
@@ -159,11 +163,12 @@ def open_session(
         config: Other settings than the run's own, for who only looks.
         threads: CPU threads where the configuration leaves them open; ``open_threads()`` when None.
         show_progress: Draw progress bars.
+        team: Processes that carry the run out together.
     """
     config = config or load_config(paths.config)
     torch.set_num_threads(config.device.num_threads or threads or open_threads())
     quiet_libraries()
-    return Session(paths, config, writer or RunWriter(paths), show_progress, is_owner=writer is not None)
+    return Session(paths, config, writer or RunWriter(paths), show_progress, is_owner=writer is not None and team.leads, team=team)
 
 
 def quiet_libraries() -> None:

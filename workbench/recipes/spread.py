@@ -142,9 +142,10 @@ def _told(paths: RunPaths, *, processes: int, log_start: int) -> dict[str, Any]:
     if state == "finished":
         newest = checkpoint.latest(paths.checkpoints / "evaluate")
         return dict(checkpoint.read_state(newest)["evaluation"]) if newest else {}
-    if state == "stopped":
-        raise RunStopped(str(stored.get("phase", "")), int(stored.get("update") or 0))
     reason = what_ended(paths, processes=processes, log_start=log_start)
+    # Where one died, the launcher terminates the others, which may take that for a stop.
+    if state == "stopped" and reason is None:
+        raise RunStopped(str(stored.get("phase", "")), int(stored.get("update") or 0))
     known = str(stored.get("error", "")) if state == "failed" else ""
     if known and not (reason and _is_for_want_of_a_partner(known)):
         raise WorkbenchError(known)

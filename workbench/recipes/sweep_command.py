@@ -14,18 +14,23 @@ from workbench.jobs.combinations import Combination, combinations
 from workbench.jobs.launch import LocalLauncher
 from workbench.jobs.slurm import script, submit_script
 from workbench.jobs.sweep import Foreman, Launcher, Row
-from workbench.recipes.arguments import config_of, config_words, resource_arguments, resources_of
+from workbench.recipes.arguments import config_of, config_words, process_arguments, resource_arguments, resources_of
 from workbench.store.layout import RunPaths, find_run, run_root
 from workbench.store.summary import summarise
 
-LAUNCHERS = ("local", "foreground", "ray", "slurm")
+LAUNCHERS = ("local", "foreground", "accelerate", "ray", "slurm")
 _DEVICE = re.compile(r"(cpu|cuda(:\d+)?)", re.ASCII)
 Result = dict[str, Any]
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """For `train`: one run elsewhere than in this process."""
-    parser.add_argument("--launcher", choices=("ray", "slurm"), help="carry it out on a Ray cluster, or by Slurm; else in this process")
+    parser.add_argument(
+        "--launcher",
+        choices=("accelerate", "ray", "slurm"),
+        help="spread it over several processes, or carry it out on a Ray cluster or by Slurm; else in this process",
+    )
+    process_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="slurm: print the batch script, and do nothing")
     resource_arguments(parser)
 
@@ -40,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", metavar="D,D", help="local: such as cuda:0,cuda:1; one run at a time on each")
     parser.add_argument(
         "--retries", type=int, default=2, metavar="N", help="launch a run that lost its process so often again (default: 2)"
+    process_arguments(parser)
     )
     parser.add_argument("--again", action="store_true", help="begin every combination anew, also where a run of it is finished")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -57,6 +63,7 @@ def run(arguments: argparse.Namespace) -> Result:
     if arguments.retries < 0:
         raise ConfigError(f"--retries must be at least 0, found {arguments.retries}")
     devices = _devices(arguments.devices, arguments.launcher)
+    _one_process(rows, arguments.launcher)
     root = run_root(arguments.runs_dir)
     parent = find_run(root, arguments.parent).run_id if arguments.parent else None
     if arguments.launcher == "slurm":
@@ -85,6 +92,7 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
     if arguments.launcher == "slurm":
         return _slurm(arguments, rows, root, over=[])
     if arguments.dry_run:
+    _one_process(rows, arguments.launcher or "")
         raise ConfigError("--dry-run prints the batch script of --launcher slurm; name that, or leave --dry-run out")
     (row,) = _carry_out(arguments, rows, root, [""], again=True)
     assert row.paths is not None
@@ -96,6 +104,14 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def _rows(found: Sequence[Combination], only: int | None) -> list[Row]:
     if only is not None and not 0 <= only < len(found):
         raise ConfigError(f"--only {only}: the combinations are numbered from 0 to {len(found) - 1}")
+def _one_process(rows: Sequence[Row], launcher: str) -> None:
+    number = max(row.combination.config.device.num_processes for row in rows)
+    if launcher in ("ray", "slurm") and number > 1:
+        raise ConfigError(
+            f"--launcher {launcher} gives a run one process, found device.num_processes={number}; leave it at 1, or use accelerate"
+        )
+
+
     return [Row(one) for one in (found if only is None else [found[only]])]
 
 
@@ -140,7 +156,7 @@ def _carry_out(arguments: argparse.Namespace, rows: list[Row], root: Path, devic
                     raise ConfigError(f"{row.combination.told()}: {error}") from None
         return foreman.carry_out()
     except KeyboardInterrupt:
-        theirs = "runs under way go on by themselves; " if arguments.launcher == "local" else ""
+        theirs = "runs under way go on by themselves; " if arguments.launcher in ("local", "accelerate") else ""
         print(f"{theirs}the same command goes on with the sweep", file=sys.stderr)
         raise
     finally:

@@ -70,7 +70,7 @@ class SharedCollector(Collector):
         for key in mine:
             del memo[key]
         keeper = getattr(self.reflection, "keeper", None)
-        for rank, part in enumerate(told):
+        for part in told:
             for key, row in part:
                 name = tuple(key) if isinstance(key, list) else key
                 if name not in memo:
@@ -82,7 +82,9 @@ class SharedCollector(Collector):
 def shares(assignments: Sequence[Assignment], size: int) -> list[list[int]]:
     """Places of ``assignments`` for each of ``size`` processes in turn; those of one start, a group, stay together."""
     found: list[list[int]] = [[] for _ in range(size)]
-    starts = groupby(range(len(assignments)), key=lambda place: (assignments[place].task, assignments[place].stage, assignments[place].seed))
+    starts = groupby(
+        range(len(assignments)), key=lambda place: (assignments[place].task, assignments[place].stage, assignments[place].seed)
+    )
     for number, (_, places) in enumerate(starts):
         found[number % size] += places
     return found

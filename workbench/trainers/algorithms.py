@@ -6,6 +6,7 @@ import torch
 
 from workbench.config import RLSettings
 from workbench.models.policy import Policy
+from workbench.rollout.team import ALONE, Team
 from workbench.trainers.algorithm import Algorithm
 from workbench.trainers.grpo import GRPO
 from workbench.trainers.ppo import PPO
@@ -16,6 +17,8 @@ from workbench.trainers.rloo import RLOO
 ALGORITHMS: dict[str, Callable[..., Algorithm]] = {"reinforce": Reinforce, "ppo": PPO, "grpo": GRPO, "rloo": RLOO, "rft": RFT}
 
 
-def make_algorithm(policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int) -> Algorithm:
+def make_algorithm(policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int, team: Team = ALONE) -> Algorithm:
     """The algorithm that ``settings`` name; what it trains besides the policy has joined ``optimizer``."""
-    return ALGORITHMS[settings.algorithm](policy, optimizer, settings, seed=seed)
+    made = ALGORITHMS[settings.algorithm]
+    # An algorithm of one's own need not know of teams.
+    return made(policy, optimizer, settings, seed=seed, **({"team": team} if team.size > 1 else {}))

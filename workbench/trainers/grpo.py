@@ -13,6 +13,7 @@ from torch import Tensor
 
 from workbench.config import RLSettings
 from workbench.models.policy import Policy
+from workbench.rollout.team import ALONE, Team
 from workbench.trainers.algorithm import UpdateResult
 from workbench.trainers.groups import Grouped, compare, trajectory_rows
 from workbench.trainers.learner import Learner, Pass
@@ -28,13 +29,16 @@ class GRPO:
         optimizer: Over those parameters.
         settings: Of the update.
         seed: Unused: nothing is drawn here.
+        team: Processes that update it together.
     """
 
     replays = False
 
-    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int = 0) -> None:
+    def __init__(
+        self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int = 0, team: Team = ALONE
+    ) -> None:
         self.settings = settings
-        self.learner = Learner(policy, optimizer, settings)
+        self.learner = Learner(policy, optimizer, settings, team=team)
         self.modules = self.learner.modules
 
     def update(self, steps: Sequence[Step], replayed: Sequence[Step]) -> UpdateResult:
@@ -53,7 +57,7 @@ class GRPO:
 
         plan = self.learner.plan(steps, found.rows) * settings.num_iterations
         metrics = self.learner.learn(steps, plan, loss)
-        metrics["policy/clip_fraction"] = sum(clipped) / max(1, settings.num_iterations * len(found.rows))
+        metrics["policy/clip_fraction"] = sum(self.learner.team.concatenated(clipped)) / max(1, settings.num_iterations * len(found.rows))
         return UpdateResult(advantages_N.tolist(), {**metrics, **found.metrics()})
 
     def state_dict(self) -> dict[str, Any]:

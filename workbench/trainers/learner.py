@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from workbench.config import RLSettings
-from workbench.models.policy import Decision, Policy
+from workbench.models.policy import Policy
 from workbench.models.scoring import IMPOSSIBLE, entropy
+from workbench.rollout.team import ALONE, Team
+from workbench.trainers.gradients import add_up_gradients
 from workbench.trainers.objectives import is_finite, kl_estimate, label_kl
 from workbench.trainers.reference import Reference, padded
 from workbench.trainers.replay import Step
@@ -72,12 +74,14 @@ class Learner:
         policy: The policy player; its own parameters are trained.
         optimizer: Over those parameters first, and whatever else an algorithm trains in groups of their own.
         settings: Of the update.
+        team: Processes that take every optimizer step together, each with its share of the rows.
     """
 
-    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings) -> None:
+    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, team: Team = ALONE) -> None:
         self.policy = policy
         self.optimizer = optimizer
         self.settings = settings
+        self.team = team
         self.reference = Reference(policy.player) if settings.kl_coef else None
 
     @property
@@ -122,10 +126,31 @@ class Learner:
         for passes in plan:
             total = sum(map(len, passes))
             self.optimizer.zero_grad(set_to_none=True)
-            losses = [self._backward(work, rows, total, sums) for rows in passes]
+            mine = passes if self.team.size == 1 else self._mine(steps, passes)
+            losses = [self._backward(work, rows, total, sums) for rows in mine]
+            if self.team.size > 1:
+                losses = [self._added_up(losses)]
             self._step(losses, sums)
             sums.loss += sum(float(one) for one in losses) * total / rows_in_all
+        if self.team.size > 1:
+            self._add_up(sums)
         return self._metrics(sums, rows_in_all)
+
+    def _mine(self, steps: Sequence[Step], passes: Sequence[Sequence[int]]) -> list[list[int]]:
+        """This process's rows of an optimizer step, in passes of its own."""
+        rows = [row for own in passes for row in own]
+        mine = [rows[place] for place in self.team.share([len(steps[row].prompt_token_ids) for row in rows])]
+        size = self.settings.per_device_train_batch_size
+        return [mine[start : start + size] for start in range(0, len(mine), size)]
+
+    def _added_up(self, losses: Sequence[Tensor]) -> Tensor:
+        parameters = [one for group in self.optimizer.param_groups for one in group["params"]]
+        return torch.tensor(add_up_gradients(self.team, parameters, sum(float(one) for one in losses)), dtype=torch.float64)
+
+    def _add_up(self, sums: _Sums) -> None:
+        told = self.team.add_up(torch.tensor([sums.entropy, sums.kl, sums.reference_kl, sums.fresh], dtype=torch.float64))
+        sums.entropy, sums.kl, sums.reference_kl = told[:3].tolist()
+        sums.fresh = int(told[3])
 
     def _step(self, losses: Sequence[Tensor], sums: _Sums) -> None:
         # Each group by itself: a critic's gradient must not shrink the policy's.
@@ -140,7 +165,7 @@ class Learner:
     def _backward(self, work: _Work, rows: list[int], total: int, sums: _Sums) -> Tensor:
         chosen = [work.steps[row] for row in rows]
         device, temperature = self.policy.player.device, self.settings.temperature
-        decisions = [Decision(step.prompt_token_ids, step.label_token_ids) for step in chosen]
+        decisions = [step.decision for step in chosen]
         hidden_NE: Tensor | None = None
         if work.reads:
             log_probs_NK, hidden_NE = self.policy.read(decisions, temperature=temperature)
@@ -167,8 +192,12 @@ class Learner:
     def _reference(self, steps: Sequence[Step]) -> list[np.ndarray] | None:
         if self.reference is None:
             return None
-        decisions = [Decision(step.prompt_token_ids, step.label_token_ids) for step in steps]
-        return self.reference.log_probs(self.policy, decisions, temperature=self.settings.temperature)
+        decisions = [step.decision for step in steps]
+        if self.team.size == 1:
+            return self.reference.log_probs(self.policy, decisions, temperature=self.settings.temperature)
+        mine = [decisions[place] for place in self.team.share([len(one.prompt_token_ids) for one in decisions])]
+        found = self.reference.log_probs(self.policy, mine, temperature=self.settings.temperature)
+        return [np.array(row) for part in self.team.gather([one.tolist() for one in found]) for row in part]
 
     def _metrics(self, sums: _Sums, rows: int) -> dict[str, float]:
         nothing = float("nan")

@@ -24,6 +24,7 @@ from workbench.models.reflection import ModelReflection
 from workbench.records import Reflection, Trajectory
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Assignment
+from workbench.rollout.team import ALONE, Team
 from workbench.seeding import derived_seed, generator
 from workbench.store.writer import RunWriter
 from workbench.trainers.algorithms import make_algorithm
@@ -48,6 +49,7 @@ class OnlineLoop:
         tasks: Tasks by stage and split.
         writer: Where metrics, trajectories and events go.
         checkpoints: ``checkpoints/rl`` of the run.
+        team: Processes that go through the run together; its leader alone writes.
     """
 
     config: RunConfig
@@ -55,6 +57,7 @@ class OnlineLoop:
     tasks: dict[str, Splits]
     writer: RunWriter
     checkpoints: Path
+    team: Team = ALONE
 
     def __post_init__(self) -> None:
         """Set up optimizer, schedule, curriculum and replay, all at their beginning."""
@@ -67,10 +70,10 @@ class OnlineLoop:
             learning_rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
-        self.algorithm = make_algorithm(self.collector.policy, self.optimizer, settings, seed=self.config.seed)
+        self.algorithm = make_algorithm(self.collector.policy, self.optimizer, settings, seed=self.config.seed, team=self.team)
         reflection = self.collector.reflection
         self.reflecting = (
-            ReflectionLearner(reflection, self.optimizer, settings)
+            ReflectionLearner(reflection, self.optimizer, settings, team=self.team)
             if settings.train_reflection and isinstance(reflection, ModelReflection)
             else None
         )
@@ -114,12 +117,12 @@ class OnlineLoop:
             evaluates = bool(settings.eval_steps) and self.update % settings.eval_steps == 0
             if evaluates:
                 self._evaluate(metrics)
-            stopping = self.writer.stop_requested()
+            stopping = self.team.agreed(self.writer.stop_requested())
             saves = self.update % settings.save_steps == 0 or self.update == settings.max_steps or stopping
             self.writer.metrics(PHASE, self.update, metrics)
             self.writer.beat(PHASE, self.update, settings.max_steps)
             started = time.perf_counter()
-            if saves:
+            if saves and self.team.leads:
                 self.save()
             self.save_seconds = time.perf_counter() - started
             progress(self.update, metrics)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from workbench.config import RLSettings
 from workbench.models.critic import Critic
 from workbench.models.policy import Policy
+from workbench.rollout.team import ALONE, Team
 from workbench.seeding import derived_seed, generator
 from workbench.trainers.advantages import generalized_advantages, whiten
 from workbench.trainers.algorithm import UpdateResult
@@ -30,11 +31,14 @@ class PPO:
         optimizer: Over those parameters; the critic's become a second group.
         settings: Of the update.
         seed: Of the critic's first weights and of the order of turns.
+        team: Processes that update it together.
     """
 
     replays = False
 
-    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int = 0) -> None:
+    def __init__(
+        self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int = 0, team: Team = ALONE
+    ) -> None:
         own = settings.ppo.critic
         width, first = policy.player.hidden_size, derived_seed(seed, "weights", "critic")
         self.critic = Critic(width, kind=own.kind, hidden_size=own.hidden_size, seed=first).to(policy.player.device)
@@ -43,7 +47,7 @@ class PPO:
         self.settings = settings
         self.seed = seed
         self.updates = 0
-        self.learner = Learner(policy, optimizer, settings)
+        self.learner = Learner(policy, optimizer, settings, team=team)
         self.modules: dict[str, nn.Module] = {"critic": self.critic, **self.learner.modules}
 
     def update(self, steps: Sequence[Step], replayed: Sequence[Step]) -> UpdateResult:
@@ -70,6 +74,7 @@ class PPO:
 
         metrics = self.learner.learn(steps, self._plan(steps), loss, reads=True)
         self.updates += 1
+        value_losses, clipped = map(self.learner.team.concatenated, (value_losses, clipped))
         metrics["loss/value"] = float(np.mean(value_losses)) if value_losses else float("nan")
         metrics["policy/clip_fraction"] = sum(clipped) / max(1, len(value_losses))
         metrics["critic/explained_variance"] = explained_variance(values_N, np.array([step.return_to_go for step in steps]))

@@ -14,6 +14,8 @@ from workbench.config import RLSettings
 from workbench.models.reflection import ModelReflection
 from workbench.models.responses import length_batches, response_log_probs
 from workbench.records import Trajectory
+from workbench.rollout.team import ALONE, Team
+from workbench.trainers.gradients import add_up_gradients
 from workbench.trainers.objectives import is_finite
 
 
@@ -32,13 +34,15 @@ class ReflectionLearner:
         reflection: Samples; a greedy player has no dice whose outcome could be credited.
         optimizer: The policy's; the reflection player's weights become its last group.
         settings: Of the update.
+        team: Processes that take the step together, each with its share of what was said.
     """
 
-    def __init__(self, reflection: ModelReflection, optimizer: torch.optim.Optimizer, settings: RLSettings) -> None:
+    def __init__(self, reflection: ModelReflection, optimizer: torch.optim.Optimizer, settings: RLSettings, *, team: Team = ALONE) -> None:
         assert not reflection.greedy
         self.reflection = reflection
         self.optimizer = optimizer
         self.settings = settings
+        self.team = team
         self.parameters = [value for _, value in reflection.player.trainable_parameters()]
         optimizer.add_param_group({"params": self.parameters, "lr": settings.reflection_learning_rate})
 
@@ -58,10 +62,13 @@ class ReflectionLearner:
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
         lengths = [len(said.prompt_token_ids) + len(said.token_ids) for said, _ in told]
-        for rows in length_batches(lengths, batch_tokens):
-            loss = reflection_loss([told[row] for row in rows], self.reflection, turns=len(advantages))
+        mine = list(range(len(told))) if self.team.size == 1 else self.team.share(lengths)
+        for rows in length_batches([lengths[place] for place in mine], batch_tokens):
+            loss = reflection_loss([told[mine[row]] for row in rows], self.reflection, turns=len(advantages))
             torch.autograd.backward(loss)
             total += float(loss.detach())
+        if self.team.size > 1:
+            total = add_up_gradients(self.team, self.parameters, total)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
         taken = bool(told) and np.isfinite(total) and is_finite(norm)
         if taken:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from workbench.config import RLSettings
 from workbench.models.policy import Policy
+from workbench.rollout.team import ALONE, Team
 from workbench.trainers.algorithm import UpdateResult
 from workbench.trainers.learner import Learner, Pass
 from workbench.trainers.objectives import reinforce_loss
@@ -26,13 +27,16 @@ class RFT:
         optimizer: Over those parameters.
         settings: Of the update.
         seed: Unused: nothing is drawn here.
+        team: Processes that update it together.
     """
 
     replays = True
 
-    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int = 0) -> None:
+    def __init__(
+        self, policy: Policy, optimizer: torch.optim.Optimizer, settings: RLSettings, *, seed: int = 0, team: Team = ALONE
+    ) -> None:
         self.settings = settings
-        self.learner = Learner(policy, optimizer, settings)
+        self.learner = Learner(policy, optimizer, settings, team=team)
         self.modules = self.learner.modules
 
     def update(self, steps: Sequence[Step], replayed: Sequence[Step]) -> UpdateResult:
