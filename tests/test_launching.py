@@ -5,7 +5,7 @@ import torch
 
 from tests.small_models import save_small
 from workbench.config import RunConfig, apply_overrides
-from workbench.recipes.launching import parameters, weight_bytes
+from workbench.recipes.memory import parameters, weight_bytes
 
 HUGE = ("policy.tiny.n_layer=48", "policy.tiny.n_embd=4096", "policy.tiny.n_head=64", "policy.tiny.vocab_size=1000")
 

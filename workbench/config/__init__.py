@@ -19,6 +19,7 @@ from workbench.config.rlmec import (
 )
 from workbench.config.run import PHASES, PHASES_OF, RLMEC_PHASES, Phase, Recipe, RunConfig
 from workbench.config.sections import (
+    CacheImplementation,
     CurriculumConfig,
     DeviceConfig,
     EvaluationConfig,
@@ -34,6 +35,7 @@ __all__ = [
     "PHASES_OF",
     "RLMEC_PHASES",
     "Behaviour",
+    "CacheImplementation",
     "Count",
     "CurriculumConfig",
     "DataConfig",

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from workbench.config.algorithms import GRPOSettings, PPOSettings
 from workbench.config.base import Count, Rate, Section
 
+CacheImplementation = Literal["dynamic", "static", "compiled"]
+
 
 class SFTSettings(Section):
     """Supervised warm-up of one player through TRL."""
@@ -108,16 +110,24 @@ class EvaluationConfig(Section):
     trajectories: Count = Field(1000)
     temperature: float = Field(1.0, ge=0, le=10, description="0 takes the most probable command")
     split: Literal["train", "validation", "test", "all"] = Field("test", description="Start states that are played")
+    stages: list[str] = Field(default_factory=list, description="Easier stages that are judged as well, before the whole task")
     seed: int = Field(1_000_003, ge=0)
 
-    stages: list[str] = Field(default_factory=list, description="Easier stages that are judged as well, before the whole task")
 
 class DeviceConfig(Section):
     """Where and how precisely it is computed."""
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="bfloat16 on CUDA and float32 on CPU when auto")
+    cache_implementation: CacheImplementation = Field(
+        "dynamic",
+        description="How reflections are decoded: a cache that grows; one of fixed sizes (static); that one with each step compiled, "
+        "on CUDA as one graph (compiled)",
+    )
     num_threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0 takes all (or OMP_NUM_THREADS), or one when another run is live")
+    num_processes: int = Field(
+        1, ge=1, le=64, description="Processes that one run is spread over by accelerate, on CUDA a device each; they share num_threads"
+    )
 
 
 class RecordConfig(Section):
@@ -125,8 +135,5 @@ class RecordConfig(Section):
 
     trajectories_every: int = Field(1, ge=0, description="Record the trajectories of every n-th update; 0 records evaluations only")
     oracle_commands: bool = Field(
-    num_processes: int = Field(
-        1, ge=1, le=64, description="Processes that one run is spread over by accelerate, on CUDA a device each; they share num_threads"
-    )
         True, description="Write the oracle's command beside each recorded turn where the environment has an oracle"
     )

@@ -1,14 +1,14 @@
 """Writing free text: prompts continued token by token, many at once, with a cache of keys and values."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from workbench.models.language_model import LanguageModel, left_padded
+from workbench.models.decoding import decoding_of
+from workbench.models.language_model import LanguageModel
 from workbench.models.scoring import nucleus_log_probs, token_log_probs
 
 Generators = Sequence[np.random.Generator]
@@ -83,19 +83,9 @@ class Generator:
 
     @torch.inference_mode()
     def _batch(self, prompts: Sequence[tuple[int, ...]], generators: Generators | None) -> list[Generated]:
-        player, device = self.player, self.player.device
-        player.activate()
-        unique = list(dict.fromkeys(prompts))
-        batch = left_padded(unique, player.pad_id, device)
-        mask_BT = batch.mask_BT if batch.mask_BT is not None else torch.ones_like(batch.token_ids_BT)
-        cache: Any = DynamicCache(config=player.model.config)
-        logits_BV: Tensor = player.forward(batch, past_key_values=cache, use_cache=True).logits[:, -1]
-        if len(unique) < len(prompts):
-            places = {prompt: place for place, prompt in enumerate(unique)}
-            copies_B = torch.tensor([places[prompt] for prompt in prompts], device=device)
-            cache.batch_select_indices(copies_B)
-            logits_BV, mask_BT = logits_BV[copies_B], mask_BT[copies_B]
-        lengths_B = mask_BT.sum(1)
+        self.player.activate()
+        decoding = decoding_of(self.player)
+        logits_BV = decoding.begin(prompts, self.max_new_tokens)
         written = [_Written() for _ in prompts]
         live = list(range(len(prompts)))
         for step in range(self.max_new_tokens):
@@ -106,15 +96,11 @@ class Generator:
             keep = [place for place, row in enumerate(live) if not written[row].finished]
             if not keep or step + 1 == self.max_new_tokens:
                 break
-            if len(keep) < len(live):  # answers that are done leave the cache, so that the rest go faster
-                index_B = torch.tensor(keep, device=device)
-                cache.batch_select_indices(index_B)
+            if len(keep) < len(live):
+                decoding.keep(keep)
                 live = [live[place] for place in keep]
-                mask_BT, lengths_B, picked_B = mask_BT[index_B], lengths_B[index_B], picked_B[index_B]
-            mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(live), 1)], dim=1)
-            next_batch = batch._replace(token_ids_BT=picked_B[:, None], mask_BT=mask_BT, positions_BT=lengths_B[:, None])
-            logits_BV = player.forward(next_batch, past_key_values=cache, use_cache=True).logits[:, -1]
-            lengths_B = lengths_B + 1
+                picked_B = picked_B[torch.tensor(keep, device=picked_B.device)]
+            logits_BV = decoding.next(picked_B)
         return [Generated(tuple(one.ids), tuple(one.log_probs), one.finished) for one in written]
 
     def _pick(self, logits_BV: Tensor, generators: Generators | None) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ Two players may share one model in memory under two adapters; :meth:`LanguageMod
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from peft import PeftModel
@@ -14,9 +14,13 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
+from workbench.config import CacheImplementation
 from workbench.models.common_heads import CommonHeads, common_heads
 from workbench.models.last_block import has_last_block
 from workbench.prompts import PromptBuilder
+
+if TYPE_CHECKING:
+    from workbench.models.decoding import FixedCache
 
 WORTH_SPLITTING = 0.8
 """Prompts are computed in two parts where that leaves at most this share of their padded tokens."""
@@ -59,13 +63,25 @@ class LanguageModel:
         tokenizer: Its tokenizer.
         adapter: Name of this player's adapter; None when the whole model is the player's.
         name: What to call it in messages, e.g. ``gpt2-xl``.
+        cache_implementation: How it decodes, see ``decoding.py``.
     """
 
-    def __init__(self, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, *, adapter: str | None, name: str) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        adapter: str | None,
+        name: str,
+        cache_implementation: CacheImplementation = "dynamic",
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.adapter = adapter
         self.name = name
+        self.cache_implementation = cache_implementation
+        self.fixed_cache: FixedCache | None = None
+        """What it decodes with where that is of fixed size; made when it first decodes."""
         base = model.get_base_model() if isinstance(model, PeftModel) else model
         self._has_last_block = has_last_block(base)
         self._takes_positions = "position_ids" in inspect.signature(base.forward).parameters

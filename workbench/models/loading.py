@@ -214,6 +214,7 @@ def build_models(config: RunConfig, names: Mapping[str, str], tiny_tokenizer: Pr
         DeviceError: The device or precision is not there.
     """
     device, dtype = resolve_device(config.device)
+    kept = config.device.cache_implementation
     players: dict[str, LanguageModel] = {}
     bases: dict[str, tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]] = {}
     for role, name in names.items():
@@ -225,12 +226,12 @@ def build_models(config: RunConfig, names: Mapping[str, str], tiny_tokenizer: Pr
                 )
             model = build_tiny(config.policy.tiny, tiny_tokenizer, seed=seed)
             torch.nn.Module.to(model, device=device, dtype=torch.float32)
-            players[role] = LanguageModel(model.eval(), tiny_tokenizer, adapter=None, name="tiny")
+            players[role] = LanguageModel(model.eval(), tiny_tokenizer, adapter=None, name="tiny", cache_implementation=kept)
             continue
         base, tokenizer = bases.get(name) or load_base(name, config.policy, device, dtype)
         adapted = with_adapter(base, role, config.policy, seed)
         bases[name] = (adapted, tokenizer)
-        players[role] = LanguageModel(adapted.eval(), tokenizer, adapter=role, name=name)
+        players[role] = LanguageModel(adapted.eval(), tokenizer, adapter=role, name=name, cache_implementation=kept)
     return players
 
 
