@@ -98,6 +98,16 @@ class RunPaths:
         return self.folder / "data"
 
     @property
+    def problems(self) -> Path:
+        """The problems with worked solutions that a run learns from, a line each."""
+        return self.data / "problems.jsonl"
+
+    @property
+    def solutions(self) -> Path:
+        """Folder of worked solutions, their rewrites and scores, and of what their tokens were worth."""
+        return self.folder / "solutions"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of ``<phase>/<step>``."""
         return self.folder / "checkpoints"

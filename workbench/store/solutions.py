@@ -6,15 +6,13 @@
     solutions/round-01/samples.parquet        one row a solution that the policy wrote
     solutions/round-01/rewrites.parquet       one row a solution: what the teacher made of it
     solutions/round-01/scores.parquet         one row a solution: its tokens under policy and reward model, and the model's rewrite
-    solutions/tokens/000040.parquet           one row a token: everything that made up the loss of update 40
-    solutions/probes/000050.parquet           one row a token of the same few solutions, after update 50
     solutions/evaluations/000150.parquet      one row a solution of an evaluation
     solutions/reward_model.json               how good the reward model is
 
-Names of files are here and nowhere else. Every file depends on the seed alone, so one that a killed run had begun to make is made again.
+Tokens are in tables of their own (``solution_tokens.py``). Every file depends on the seed alone, so one that a killed run had begun to make
+is made again.
 """
 
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,14 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from workbench.errors import DataError
 from workbench.solutions import Problem, Response, Rewrite, Status
 from workbench.store.files import json_bytes, read_json, write_whole, writing
 from workbench.store.layout import RunPaths
+from workbench.store.solution_tokens import EVALUATIONS, first_line, put_table, read_table, table_path
+from workbench.store.solution_tokens import forget_tokens as forget_tokens
+from workbench.store.solution_tokens import read_tokens as read_tokens
+from workbench.store.solution_tokens import recorded_updates as recorded_updates
+from workbench.store.solution_tokens import write_tokens as write_tokens
 
-PROBLEMS_FILE = "problems.jsonl"
+_QUALITY = "reward_model.json"
 _IDS, _NUMBERS = pa.list_(pa.int32()), pa.list_(pa.float64())
 _SAMPLES = pa.schema(
     [
@@ -65,30 +67,6 @@ _SCORES = pa.schema(
         ("status", pa.string()),
     ]
 )
-TOKEN_SCHEMA = pa.schema(
-    [
-        ("round", pa.int32()),
-        ("update", pa.int32()),
-        ("sample", pa.int32()),
-        ("problem_id", pa.string()),
-        ("side", pa.string()),
-        ("place", pa.int32()),
-        ("token_id", pa.int32()),
-        ("token", pa.string()),
-        ("policy_prob", pa.float64()),
-        ("old_policy_prob", pa.float64()),
-        ("reward_model_prob", pa.float64()),
-        ("reward", pa.float64()),
-        ("is_edited", pa.bool_()),
-        ("imitation_weight", pa.float64()),
-        ("rl_contribution", pa.float64()),
-        ("imitation_contribution", pa.float64()),
-        ("contribution", pa.float64()),
-    ]
-)
-"""``side`` is ``original`` or ``rewrite``; a right solution is its own rewrite and stands there once, as ``original``. The contributions
-of an update's tokens sum to its ``loss/total``. ``is_edited`` is the true edit set (``original``) or what the rewrite put there
-(``rewrite``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +89,7 @@ def write_problems(paths: RunPaths, problems: Iterable[Problem]) -> None:
     """All problems of a run; ``split`` says what each is for."""
     with writing(paths.folder):
         paths.data.mkdir(exist_ok=True)
-        write_whole(paths.data / PROBLEMS_FILE, b"".join(json_bytes(asdict(problem)) for problem in problems))
+        write_whole(paths.problems, b"".join(json_bytes(asdict(problem)) for problem in problems))
 
 
 def read_problems(paths: RunPaths) -> list[Problem]:
@@ -120,17 +98,17 @@ def read_problems(paths: RunPaths) -> list[Problem]:
     Raises:
         DataError: They are missing or damaged.
     """
-    path = paths.data / PROBLEMS_FILE
+    path = paths.problems
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return [Problem(**{**row, "choices": tuple(row["choices"])}) for row in rows]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: the problems cannot be read ({_line(error)}); start a new run, or restore it from a copy") from None
+        raise DataError(f"{path}: the problems cannot be read ({first_line(error)}); start a new run, or restore it from a copy") from None
 
 
 def write_samples(paths: RunPaths, number: int, samples: Sequence[Response]) -> None:
     """What the policy wrote in round ``number``."""
-    _write(paths, _round(paths, number) / "samples.parquet", _SAMPLES, _numbered(asdict(sample) for sample in samples))
+    _write(paths, round_folder(paths, number) / "samples.parquet", _SAMPLES, _numbered(asdict(sample) for sample in samples))
 
 
 def read_samples(paths: RunPaths, number: int) -> list[Response]:
@@ -139,22 +117,12 @@ def read_samples(paths: RunPaths, number: int) -> list[Response]:
     Raises:
         DataError: They are missing or damaged.
     """
-    return [
-        Response(
-            row["problem_id"],
-            row["text"],
-            tuple(row["token_ids"]),
-            tuple(row["log_probs"]),
-            finished=row["finished"],
-            is_right=row["is_right"],
-        )
-        for row in _read(_round(paths, number) / "samples.parquet")
-    ]
+    return _responses(round_folder(paths, number) / "samples.parquet")
 
 
 def write_rewrites(paths: RunPaths, number: int, rewrites: Sequence[Rewrite]) -> None:
     """What the teacher made of the responses of a round, one for each, in their order."""
-    _write(paths, _round(paths, number) / "rewrites.parquet", _REWRITES, _numbered(asdict(rewrite) for rewrite in rewrites))
+    _write(paths, round_folder(paths, number) / "rewrites.parquet", _REWRITES, _numbered(asdict(rewrite) for rewrite in rewrites))
 
 
 def read_rewrites(paths: RunPaths, number: int) -> list[Rewrite]:
@@ -164,7 +132,7 @@ def read_rewrites(paths: RunPaths, number: int) -> list[Rewrite]:
         DataError: They are missing or damaged.
     """
     found = []
-    for row in _read(_round(paths, number) / "rewrites.parquet"):
+    for row in _read(round_folder(paths, number) / "rewrites.parquet", _REWRITES):
         spans = row["edited_spans"]
         row["edited_spans"] = None if spans is None else tuple((start, end) for start, end in spans)
         found.append(Rewrite(**{name: row[name] for name in row if name != "number"}))
@@ -174,7 +142,7 @@ def read_rewrites(paths: RunPaths, number: int) -> list[Rewrite]:
 def write_scores(paths: RunPaths, number: int, problem_ids: Sequence[str], scores: Sequence[Score]) -> None:
     """What policy and reward model make of the responses of a round, one for each, in their order."""
     rows = [{"problem_id": name, **asdict(score)} for name, score in zip(problem_ids, scores, strict=True)]
-    _write(paths, _round(paths, number) / "scores.parquet", _SCORES, _numbered(rows))
+    _write(paths, round_folder(paths, number) / "scores.parquet", _SCORES, _numbered(rows))
 
 
 def read_scores(paths: RunPaths, number: int) -> list[Score]:
@@ -192,104 +160,75 @@ def read_scores(paths: RunPaths, number: int) -> list[Score]:
             tuple(row["rewrite_token_ids"]),
             row["status"],
         )
-        for row in _read(_round(paths, number) / "scores.parquet")
+        for row in _read(round_folder(paths, number) / "scores.parquet", _SCORES)
     ]
-
-
-def write_tokens(paths: RunPaths, update: int, columns: Mapping[str, Sequence[Any]], *, kind: str = "tokens") -> None:
-    """Every token of one update (``tokens``), or of the solutions that are followed (``probes``)."""
-    with writing(paths.folder):
-        folder = _folder(paths) / kind
-        folder.mkdir(parents=True, exist_ok=True)
-        _put(folder / f"{update:06d}.parquet", pa.table(dict(columns), schema=TOKEN_SCHEMA))
-
-
-def read_tokens(paths: RunPaths, update: int, *, kind: str = "tokens") -> pa.Table:
-    """What :func:`write_tokens` wrote.
-
-    Raises:
-        DataError: It is missing or damaged.
-    """
-    return _table(_folder(paths) / kind / f"{update:06d}.parquet")
-
-
-def recorded_updates(paths: RunPaths, *, kind: str = "tokens") -> list[int]:
-    """The updates whose tokens were written, ascending."""
-    folder = _folder(paths) / kind
-    return sorted(int(path.stem) for path in folder.glob("[0-9]*.parquet")) if folder.is_dir() else []
-
-
-def forget_tokens(paths: RunPaths, after: int) -> None:
-    """Delete what was written of updates that are about to be done again."""
-    with writing(paths.folder):
-        for kind in ("tokens", "probes", "evaluations"):
-            for update in recorded_updates(paths, kind=kind):
-                if update > after:
-                    (_folder(paths) / kind / f"{update:06d}.parquet").unlink(missing_ok=True)
 
 
 def write_evaluated(paths: RunPaths, update: int, responses: Sequence[Response]) -> None:
     """The solutions of an evaluation."""
-    _write(paths, _folder(paths) / "evaluations" / f"{update:06d}.parquet", _SAMPLES, _numbered(asdict(one) for one in responses))
+    _write(paths, table_path(paths, update, EVALUATIONS), _SAMPLES, _numbered(asdict(one) for one in responses))
+
+
+def read_evaluated(paths: RunPaths, update: int) -> list[Response]:
+    """The solutions of the evaluation after an update, in the order of the problems.
+
+    Raises:
+        DataError: They are missing or damaged.
+    """
+    return _responses(table_path(paths, update, EVALUATIONS))
 
 
 def write_quality(paths: RunPaths, values: Mapping[str, Any]) -> None:
     """How good the reward model is, with its calibration table."""
     with writing(paths.folder):
-        _folder(paths).mkdir(exist_ok=True)
-        write_whole(_folder(paths) / "reward_model.json", json_bytes(values, indent=2))
+        paths.solutions.mkdir(exist_ok=True)
+        write_whole(paths.solutions / _QUALITY, json_bytes(values, indent=2))
 
 
 def read_quality(paths: RunPaths) -> dict[str, Any] | None:
     """What :func:`write_quality` wrote last, or None."""
-    return read_json(_folder(paths) / "reward_model.json")
+    return read_json(paths.solutions / _QUALITY)
 
 
-def _round(paths: RunPaths, number: int) -> Path:
-    return _folder(paths) / f"round-{number:02d}"
+def round_folder(paths: RunPaths, number: int) -> Path:
+    """What a round wrote: answers, rewrites, scores."""
+    return paths.solutions / f"round-{number:02d}"
 
 
 def _numbered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"number": number, **row} for number, row in enumerate(rows)]
 
 
+def _responses(path: Path) -> list[Response]:
+    return [
+        Response(
+            row["problem_id"],
+            row["text"],
+            tuple(row["token_ids"]),
+            tuple(row["log_probs"]),
+            finished=row["finished"],
+            is_right=row["is_right"],
+        )
+        for row in _read(path, _SAMPLES)
+    ]
+
+
 def _write(paths: RunPaths, path: Path, schema: pa.Schema, rows: Sequence[dict[str, Any]]) -> None:
     with writing(paths.folder):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _put(path, pa.Table.from_pylist(list(rows), schema=schema))
+        put_table(path, pa.Table.from_pylist(list(rows), schema=schema))
 
 
-def _put(path: Path, table: pa.Table) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_whole(path, buffer.getvalue())
-
-
-def _table(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read ({_line(error)}); delete the run's solutions/ and resume to make it again") from None
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = _table(path).to_pylist()
+def _read(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = read_table(path, schema).to_pylist()
     return rows
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or ["no reason given"])[0][:200]
-
-
-def _folder(paths: RunPaths) -> Path:
-    return paths.folder / "solutions"
 
 
 def copy_rounds(parent: RunPaths, child: RunPaths) -> None:
     """Give ``child`` the answers, rewrites and scores of ``parent``, and how good its reward model is."""
     with writing(child.folder):
-        for source in sorted(_folder(parent).glob("round-*/*.parquet")):
-            target = _folder(child) / source.parent.name / source.name
+        for source in sorted(parent.solutions.glob("round-*/*.parquet")):
+            target = child.solutions / source.parent.name / source.name
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, source.read_bytes())
         if (quality := read_quality(parent)) is not None:
@@ -298,4 +237,4 @@ def copy_rounds(parent: RunPaths, child: RunPaths) -> None:
 
 def has_answers(paths: RunPaths) -> bool:
     """Whether the policy of this run, or of its parent, has answered anything yet."""
-    return any(_folder(paths).glob("round-*/samples.parquet"))
+    return any(paths.solutions.glob("round-*/samples.parquet"))
