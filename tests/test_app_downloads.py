@@ -55,7 +55,13 @@ def test_both_files_hold_the_whole_table():
     table = pd.DataFrame({"name": ["a", 'b "c"'], "count": [1, 2], "rate": [0.5, None], "right": [True, False]})
     again = pd.read_parquet(io.BytesIO(parquet_bytes(table)))
     pd.testing.assert_frame_equal(again, table)
-    assert csv_bytes(table).decode() == 'name,count,rate,right\na,1,0.5,True\n"b ""c""",2,,False\n'
+    assert csv_bytes(table).decode() == 'name,count,rate,right\r\na,1,0.5,True\r\n"b ""c""",2,,False\r\n'
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nb", "\r", 'say "a,b"'])
+def test_a_text_of_several_lines_stays_in_its_row(text):
+    again = pd.read_csv(io.BytesIO(csv_bytes(pd.DataFrame({"text": [text, "c"], "count": [1, 2]}))))
+    assert again.to_dict("list") == {"text": [text, "c"], "count": [1, 2]}
 
 
 def test_lists_mixed_kinds_and_broken_text_become_text():

@@ -54,8 +54,9 @@ def _written(table: pd.DataFrame | Callable[[], pd.DataFrame], write: Callable[[
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """``frame`` as CSV in UTF-8, its columns in the first line."""
-    return _plain(frame).to_csv(index=False).encode("utf-8")
+    """``frame`` as CSV (RFC 4180) in UTF-8, its columns in the first line."""
+    # Only what ends a line is quoted, so a carriage return in a text would end one if it were not part of that.
+    return _plain(frame).to_csv(index=False, lineterminator="\r\n").encode("utf-8")
 
 
 def parquet_bytes(frame: pd.DataFrame) -> bytes:
