@@ -5,8 +5,8 @@ from streamlit.testing.v1 import AppTest
 # A page run directly, with the links that the router would have made: AppTest follows no address to a page made of a function.
 _SCRIPT = """
 import streamlit as st
-from workbench.dashboard import compare, data, launch, links, reflections, run, runs, selection, trajectories, what_if
-found = (compare, data, launch, reflections, run, runs, selection, trajectories, what_if)
+from workbench.dashboard import compare, data, launch, links, reflections, rewards, run, runs, selection, trajectories, what_if
+found = (compare, data, launch, reflections, rewards, run, runs, selection, trajectories, what_if)
 modules = {{module.__name__.rpartition(".")[2]: module for module in found}}
 links.remember({{name: st.Page(module.page, url_path=name) for name, module in modules.items()}})
 modules[{page!r}].page()

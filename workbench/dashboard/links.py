@@ -5,7 +5,7 @@ from typing import Literal
 import streamlit as st
 from streamlit.navigation.page import Page
 
-Name = Literal["runs", "run", "trajectories", "compare", "reflections", "what_if", "data", "selection", "launch"]
+Name = Literal["runs", "run", "trajectories", "compare", "reflections", "rewards", "what_if", "data", "selection", "launch"]
 _KEY = "workbench_pages"
 
 

@@ -68,7 +68,7 @@ def live_part(name: str, was: str) -> None:
     with left:
         run_sections.warmups(metrics)
     with right:
-        run_sections.time_spent(metrics)
+        run_sections.time_spent(paths, metrics)
     run_starts.section(paths, run_sections.stage_names(paths))
     run_sections.tables(paths, evaluations)
     run_sections.downloads(paths, metrics)
@@ -81,7 +81,10 @@ def _header(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> None
             st.badge("recorded example, read only", icon=":material/history:", color="violet")
         else:
             _buttons(paths, summary.state)
-        links.link("trajectories", "Its trajectories, step by step", icon=":material/route:", run=paths.run_id)
+        if cache.config(paths).get("recipe") == "rlmec":
+            links.link("rewards", "Its solutions, token by token", icon=":material/token:", run=paths.run_id)
+        else:
+            links.link("trajectories", "Its trajectories, step by step", icon=":material/route:", run=paths.run_id)
         parent = cache.parent(paths)
         if parent:
             links.link("run", "The run it was forked from", icon=":material/fork_right:", run=parent)

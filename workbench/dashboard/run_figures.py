@@ -21,6 +21,7 @@ _TIME_PARTS = (
     ("write", VERMILLION, ("time/write_seconds",)),
     ("save", VERMILLION, ("time/save_seconds",)),
 )
+_SUPERVISED = {"sft-reflection": "reflection player", "sft-policy": "policy player", "reward-model": "reward model"}
 _FEW_UPDATES = 10
 """So many get a number each; with fewer, Plotly would number halves."""
 _LEAST_SHARE = 0.0005
@@ -159,10 +160,12 @@ def curve_figure(metrics: pd.DataFrame, key: str, title: str, unit: str, bands: 
 
 
 def warmup_figure(metrics: pd.DataFrame) -> go.Figure:
-    """Loss of the two supervised warm-ups over their steps."""
+    """Loss of the supervised phases over their steps."""
     figure = base_figure("Warm-up loss", "nats per token", [], x_title="step")
-    for place, (phase, name) in enumerate((("sft-reflection", "reflection player"), ("sft-policy", "policy player"))):
+    for place, (phase, name) in enumerate(_SUPERVISED.items()):
         rows = metrics[metrics["phase"] == phase].dropna(subset=["loss/sft"])
+        if rows.empty:
+            continue
         figure.add_scatter(
             x=rows["update"],
             y=rows["loss/sft"],

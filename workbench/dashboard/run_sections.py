@@ -24,6 +24,15 @@ _CURVES = (
     ("loss/policy", "Policy loss", ""),
     ("policy/followed_suggestion", "Suggestions followed", "share of turns"),
 )
+_TOKEN_CURVES = (
+    ("loss/total", "Loss", ""),
+    ("loss/rl", "Its policy gradient", ""),
+    ("loss/imitation", "Its imitation", "nats per weighted token"),
+    ("reward/mean", "Mean reward of a token", ""),
+    ("reward/negative_share", "Tokens that are punished", "share of tokens"),
+    ("policy/ratio", "Importance ratio", ""),
+)
+"""Of RLMEC, whose rewards are of tokens."""
 _IN_A_ROW = 3
 _SHARES = {
     "success_rate": "success",
@@ -34,7 +43,7 @@ _SHARES = {
 
 def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
     """Draw the curves of the online phase."""
-    online = metrics[metrics["phase"] == "rl"] if "phase" in metrics else metrics
+    online = _online(paths, metrics)
     if online.empty:
         there = "Curves of online learning appear here with its first update."
         st.info(there if has_online_phase(paths) else "This run has no phase of online learning.", icon=":material/monitoring:")
@@ -46,7 +55,8 @@ def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) 
     for _, change in changes.iterrows():
         rate = f"   success then {percent(change['rate'])}" if is_number(change["rate"]) else ""
         st.text(f"▸ update {change['update']:.0f}: {change['from']} to {change['to']}{rate}   {change['reason']}")
-    shown = [curve for curve in _CURVES if curve[0] in online and online[curve[0]].notna().any()]
+    curves = _TOKEN_CURVES if online_phase(paths) == "policy" else _CURVES
+    shown = [curve for curve in curves if curve[0] in online and online[curve[0]].notna().any()]
     for start in range(0, len(shown), _IN_A_ROW):
         for column, (key, title, unit) in zip(st.columns(_IN_A_ROW), shown[start : start + _IN_A_ROW], strict=False):
             column.plotly_chart(run_figures.curve_figure(online, key, title, unit, bands), key=f"curve_{key}")
@@ -55,7 +65,16 @@ def learning(paths: RunPaths, metrics: pd.DataFrame, evaluations: pd.DataFrame) 
 def has_online_phase(paths: RunPaths) -> bool:
     """Whether the run goes through online learning at all, as far as its settings can be read."""
     phases = cache.config(paths).get("phases")
-    return not isinstance(phases, list) or "rl" in phases
+    return not isinstance(phases, list) or online_phase(paths) in phases
+
+
+def online_phase(paths: RunPaths) -> str:
+    """The phase in which the run's policy learns from rewards: ``rl``, or ``policy`` in a run of RLMEC."""
+    return "policy" if cache.config(paths).get("recipe") == "rlmec" else "rl"
+
+
+def _online(paths: RunPaths, metrics: pd.DataFrame) -> pd.DataFrame:
+    return metrics[metrics["phase"] == online_phase(paths)] if "phase" in metrics else metrics
 
 
 def stage_names(paths: RunPaths) -> list[str]:
@@ -86,9 +105,9 @@ def warmups(metrics: pd.DataFrame) -> None:
     st.plotly_chart(run_figures.warmup_figure(metrics), key="warmup_figure")
 
 
-def time_spent(metrics: pd.DataFrame) -> None:
+def time_spent(paths: RunPaths, metrics: pd.DataFrame) -> None:
     """Draw where the time of the online phase went."""
-    online = metrics[metrics["phase"] == "rl"] if "phase" in metrics else metrics
+    online = _online(paths, metrics)
     if any(str(key).startswith("time/") for key in online.columns) and not online.empty:
         st.plotly_chart(run_figures.time_figure(online), key="time_figure")
 

@@ -82,6 +82,16 @@ def after_step(states: Iterable[State], line: str) -> frozenset[State]:
     )
 
 
+def holds(line: str) -> bool | None:
+    """Whether a written step such as ``4*2=8`` is true by itself; None where the line is no step.
+
+    >>> holds("4*2=8"), holds("4 \u00d7 2 = 9"), holds("answer 8")
+    (True, False, None)
+    """
+    match = _STEP.fullmatch("".join(line.translate(_SIGNS).split()))
+    return None if match is None else _value(int(match[1]), match[2], int(match[3])) == int(match[4])
+
+
 def ways(state: State) -> Iterator[tuple[Reduction, ...]]:
     """Every order of operations from ``state`` to a single number; the usual one comes first."""
     possible = reductions(state)
