@@ -32,6 +32,17 @@ def permalink(run: str, trajectory: str, turn: int = 0, *, app: str = APP) -> st
     return f"{app}/{PAGE}?{urlencode({'run': run, 'trajectory': trajectory, 'turn': turn})}"
 
 
+def solution_permalink(run: str, update: int, sample: int, *, app: str = APP) -> str:
+    """The app's address of a solution in an update of RLMEC, token by token.
+
+    Example:
+        >>> solution_permalink("arithmetic-1", 40, 7)
+        'http://localhost:8501/rewards?run=arithmetic-1&of=tokens&update=40&sample=7&visit=0'
+    """
+    query = urlencode({"run": run, "of": "tokens", "update": update, "sample": sample, "visit": 0})
+    return f"{app}/rewards?{query}"
+
+
 def open_permalink(root: Path | str, link: str) -> Step:
     """What an address of the app shows, read from the run root.
 
