@@ -19,8 +19,9 @@ from workbench.envs.catalog import make_env
 from workbench.errors import PartnerError, RunStopped, WorkbenchError
 from workbench.jobs.processes import checked_port, launch_command, launch_environment
 from workbench.records import Reflection
+from workbench.rollout.collect import Collector
 from workbench.rollout.team import ALONE, Team, balanced_share
-from workbench.rollout.together import SharedCollector, packed, shares, unpacked
+from workbench.rollout.together import packed, shared, shares, unpacked
 from workbench.store.layout import create_run
 from workbench.store.onlooker import Onlooker
 from workbench.store.reader import Run
@@ -92,9 +93,7 @@ def online_loop(root: Path, team: Team, *overrides: str, greedy: bool = True) ->
     config = play_config(CHAIN, *SETTINGS, *overrides)
     players = collector(batch_size=3, greedy=greedy)
     players.make_env = lambda: make_env(CHAIN, length=12)
-    if team.size > 1:
-        own = (players.make_env, players.policy, players.reflection, players.rules, players.batch_size)
-        players = SharedCollector(*own, team=team)
+    players = shared(players, team)
     paths = create_run(root, config)
     writer = RunWriter(paths) if team.leads else Onlooker(paths)
     tasks = split_tasks(make_env(CHAIN, length=12), config.data, seed=config.seed)
@@ -157,7 +156,7 @@ def test_the_reflection_player_is_trained_together_too(tmp_path):
     assert min(mine["reflection/gradient_norm"]) > 0
 
 
-def shared_collectors(size: int = 2) -> list[SharedCollector]:
+def shared_collectors(size: int = 2) -> list[Collector]:
     return [
         SharedCollector(one.make_env, one.policy, one.reflection, one.rules, 4, team=team) for team in teams(size) for one in [collector()]
     ]
@@ -184,7 +183,7 @@ def test_what_ends_one_ends_all():
 
     pair[1].reflection.reflect = fail  # type: ignore[method-assign,union-attr]
 
-    def ends(one: SharedCollector) -> bool:
+    def ends(one: Collector) -> bool:
         with pytest.raises(WorkbenchError, match="broke at seed 7"):
             one.collect(assignments(count=4))
         return True

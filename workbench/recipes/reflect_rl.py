@@ -37,12 +37,15 @@ from workbench.rollout.collect import Collector
 from workbench.rollout.play import Rules, Situation
 from workbench.seeding import generator
 from workbench.store.layout import TOKENIZER
+from workbench.rollout.together import shared
 from workbench.trainers.checkpoint import save_checkpoint
 from workbench.trainers.loop import OnlineLoop
 
 SHUFFLED_POOL = 256
 
 log = logging.getLogger("workbench")
+PLAYED: tuple[Phase, ...] = ("rl", "evaluate")
+"""Phases that the processes of a team share; in the others the leader works and its partners wait."""
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -52,7 +55,8 @@ def run(session: Session) -> dict[str, Any]:
         RunStopped: A stop was asked for; everything is saved.
         WorkbenchError: Something a person can mend; the run goes on from its last checkpoint afterwards.
     """
-    session.rewind()
+    if session.team.leads:
+        session.rewind()
     stages: dict[Phase, Callable[[], None]] = {
         "generate": lambda: generate_data(session),
         "sft-reflection": lambda: warm_up(session, REFLECTION),
@@ -61,13 +65,15 @@ def run(session: Session) -> dict[str, Any]:
         "evaluate": lambda: judge(session),
     }
     for phase in session.config.phases:
-        if session.is_done(phase):
+        # Asked together, so that nobody goes on before the leader has written what the others read.
+        if session.team.agreed(session.is_done(phase)):
             continue
-        if session.writer.stop_requested():
+        if session.team.agreed(session.writer.stop_requested()):
             raise RunStopped(phase, 0)
         session.writer.event("phase", f"{phase} begins")
         log.info("%s begins", phase)
-        stages[phase]()
+        if phase in PLAYED or session.team.leads:
+            stages[phase]()
     found = session.newest("evaluate")
     return dict(found[1]["evaluation"]) if found else {}
 
@@ -176,8 +182,8 @@ def reflection_player(session: Session, players: Players) -> ReflectionPlayer | 
 def fine_tune(session: Session) -> None:
     """Online RL of the policy from its newest checkpoint to the last update."""
     config = session.config
-    collector = make_collector(session, session.players())
-    loop = OnlineLoop(config, collector, session.tasks, session.writer, session.checkpoints("rl"))
+    collector = shared(make_collector(session, session.players()), session.team)
+    loop = OnlineLoop(config, collector, session.tasks, session.writer, session.checkpoints("rl"), session.team)
     newest = session.newest("rl")
     if newest is not None:
         loop.restore(*newest)
@@ -198,7 +204,8 @@ def judge(session: Session) -> None:
     config = session.config
     settings, last = config.evaluation, session.make_env().stages[-1]
     update = config.rl.max_steps if "rl" in config.phases else 0
-    collector = make_collector(session, session.players())
+    collector = shared(make_collector(session, session.players()), session.team)
+    stages = list(dict.fromkeys([*settings.stages, last]))
 
     def played(bar: "tqdm[Any]") -> None:
         bar.update(1)
@@ -228,7 +235,8 @@ def judge(session: Session) -> None:
 
 
 def _finish(session: Session, phase: str, state: dict[str, Any], extra: Callable[[Path], object] | None = None) -> None:
-    save_checkpoint(session.checkpoints(phase), 1, state={**state, "store": session.writer.position()}, players={}, extra=extra)
+    if session.team.leads:
+        save_checkpoint(session.checkpoints(phase), 1, state={**state, "store": session.writer.position()}, players={}, extra=extra)
 
 
 def _same_tokens(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:

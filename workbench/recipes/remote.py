@@ -106,7 +106,8 @@ class Answers:
     def asked(self) -> bool:
         """Keep the run's heartbeat; True when somebody wants it to stop."""
         if not self.session.is_owner:
-            return False
+            # A partner of the one that writes must not wait for a server that its leader has given up.
+            return self.session.team.size > 1 and self.session.paths.stop.exists()
         self.session.writer.beat()
         return self.session.writer.stop_requested()
 

@@ -79,6 +79,13 @@ class SharedCollector(Collector):
                         keeper.keep(name, memo[name])
 
 
+def shared(collector: Collector, team: Team) -> Collector:
+    """The collector that the processes of a team play with; the same one for a process that is alone."""
+    if team.size == 1:
+        return collector
+    return SharedCollector(collector.make_env, collector.policy, collector.reflection, collector.rules, collector.batch_size, team=team)
+
+
 def shares(assignments: Sequence[Assignment], size: int) -> list[list[int]]:
     """Places of ``assignments`` for each of ``size`` processes in turn; those of one start, a group, stay together."""
     found: list[list[int]] = [[] for _ in range(size)]

@@ -183,7 +183,7 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
     # On by default in TRL, and renamed in newer transformers.
     checkpointing = "activation_checkpointing" if "activation_checkpointing" in SFTConfig.__dataclass_fields__ else "gradient_checkpointing"
     renamed: dict[str, Any] = {checkpointing: settings.gradient_checkpointing}
-    return SFTConfig(
+    arguments = SFTConfig(
         output_dir=scratch,
         max_steps=steps,
         per_device_train_batch_size=settings.per_device_train_batch_size,
@@ -204,6 +204,9 @@ def _arguments(settings: SFTSettings, scratch: str, steps: int, player: Language
         dataloader_pin_memory=on_cuda,
         **renamed,
     )
+    if on_cuda:
+        arguments._n_gpu = 1  # one process has one GPU: the library would spread every batch over all that it sees
+    return arguments
 
 
 class StepReporter(TrainerCallback):
