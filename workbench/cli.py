@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     config_arguments(generate)
     generate.add_argument("--out", required=True, type=Path, metavar="D", help="folder to write to")
     evaluate_command.add_arguments(command("evaluate", evaluate_command.run, "success rate with its Wilson interval"))
+    reproduce_command.add_arguments(command("reproduce", _reproduce, "a paper's table and figures, from runs"))
     select_command.add_arguments(command("select", select_command.run, "which prompts of a pool to have annotated, chosen without labels"))
     analyse_command.add_arguments(
         command("analyse", analyse_command.run, "what a run's reflections gained, computed beside its records for the app")
@@ -100,7 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument("--seed", type=int, default=0)
     play.add_argument("--task")
     play.add_argument("--stage")
-    reproduce_command.add_arguments(command("reproduce", _reproduce, "a paper's table and figures, from runs"))
     play.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="such as env.options.horizon=30")
     for sub in commands.choices.values():
         sub.add_argument("--runs-dir", metavar="D", help="where runs are (default: $WORKBENCH_RUNS or runs/)")
@@ -153,6 +153,12 @@ def _execute(paths: RunPaths, arguments: argparse.Namespace, *, queue: bool) -> 
     return {**identity, "state": "finished", **found}
 
 
+def _reproduce(arguments: argparse.Namespace) -> Result:
+    from workbench.pictures.study import draw_study  # plotly takes a second
+
+    return reproduce_command.run(arguments, draw=draw_study)
+
+
 def _stop(arguments: argparse.Namespace) -> Result:
     from workbench.jobs.launch import request_stop
 
@@ -164,12 +170,6 @@ def _stop(arguments: argparse.Namespace) -> Result:
 
 def _runs(arguments: argparse.Namespace) -> Result:
     from workbench.store.reader import list_runs
-
-def _reproduce(arguments: argparse.Namespace) -> Result:
-    from workbench.pictures.study import draw_study  # plotly takes a second
-
-    return reproduce_command.run(arguments, draw=draw_study)
-
 
     summaries = list_runs(run_root(arguments.runs_dir))
     rows = [

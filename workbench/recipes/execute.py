@@ -5,7 +5,6 @@ import logging
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from workbench.config import RunConfig, load_config
@@ -15,11 +14,11 @@ from workbench.jobs.waiting import is_first
 from workbench.models.loading import POLICY, REFLECTION, model_of
 from workbench.recipes import reflect_rl, rlmec, rlmec_parent
 from workbench.recipes.preflight import preflight
+from workbench.recipes.session import Session, open_session
 from workbench.recipes.signals import signals_stop
 from workbench.recipes.spread import devices_of, own_config, spread
-from workbench.recipes.session import Session, open_session
-from workbench.rollout.team import ALONE, Team
 from workbench.recipes.tracking import mirrored
+from workbench.rollout.team import ALONE, Team
 from workbench.store.files import disk_full, is_disk_full, now, read_json
 from workbench.store.layout import START, TOKENIZER, RunPaths, create_run, find_run
 from workbench.store.writer import RunLock, RunWriter
@@ -120,17 +119,17 @@ def execute(paths: RunPaths, *, queue: bool, show_progress: bool, team: Team | N
     Args:
         paths: The run folder.
         queue: Wait until no other run trains on the same device.
+        show_progress: Draw progress bars.
         team: Processes that carry it out together, of which this one leads; as many as the configuration asks for are started when None.
         port: Where they meet; any free one when None.
-        show_progress: Draw progress bars.
 
     Raises:
         RunBusyError: Another process has the run.
         RunStopped: A stop was asked for; everything is saved.
         WorkbenchError: Something a person can mend; the run's state is then failed and says so.
+    """
     if team is None and load_config(paths.config).device.num_processes > 1:
         return spread(paths, queue=queue, show_progress=show_progress, port=port)
-    """
     with RunLock(paths):
         writer = RunWriter(paths)
         handler = logging.FileHandler(writer.start_attempt(), encoding="utf-8")
@@ -154,13 +153,13 @@ def _guarded(paths: RunPaths, writer: RunWriter, team: Team, *, queue: bool, sho
                 alone = True
             else:
                 writer.clear_stop()
+                alone = lease.acquire(wait=False, should_give_up=lambda: True)
             for other in others:
                 alone &= _take(paths, writer, leases, other, wait=queue)
-                alone = lease.acquire(wait=False, should_give_up=lambda: True)
             writer.status("running", device=device)
             log.info("running")
-            team.agreed(alone)  # its partners wait for this
             _adopt_what_is_missing(paths)
+            team.agreed(alone)  # its partners wait for this
             # Two processes with all threads each slow one another many times over: who comes second takes one.
             threads = None if alone else 1
             own = own_config(config, team)

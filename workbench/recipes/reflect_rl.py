@@ -35,17 +35,17 @@ from workbench.recipes.supervised import supervise
 from workbench.records import Reflection
 from workbench.rollout.collect import Collector
 from workbench.rollout.play import Rules, Situation
+from workbench.rollout.together import shared
 from workbench.seeding import generator
 from workbench.store.layout import TOKENIZER
-from workbench.rollout.together import shared
 from workbench.trainers.checkpoint import save_checkpoint
 from workbench.trainers.loop import OnlineLoop
 
 SHUFFLED_POOL = 256
-
-log = logging.getLogger("workbench")
 PLAYED: tuple[Phase, ...] = ("rl", "evaluate")
 """Phases that the processes of a team share; in the others the leader works and its partners wait."""
+
+log = logging.getLogger("workbench")
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -132,6 +132,8 @@ def training_rows(session: Session, player: LanguageModel, role: str) -> list[Ro
         eos = int(player.tokenizer.eos_token_id)
         return [reflection_row(example, prompts, eos, max_new_tokens=config.reflection.max_new_tokens) for _, example in examples]
     prompts = player.prompts(room=1, limit=config.policy.max_prompt_tokens)
+    if config.reflection.kind == "shuffled":
+        examples = with_other_reflections(examples, seed=config.seed)
     with_reflection = config.reflection.kind != "none"
     # Other numbers are other dice: the first shuffle is that of the SFT sets, further ones follow after all numbers in use.
     used = 1 + max((number for number, example in enumerate(every) if example.split == "train"), default=0)
@@ -141,8 +143,6 @@ def training_rows(session: Session, player: LanguageModel, role: str) -> list[Ro
         for number, example in examples
     ]
 
-    if config.reflection.kind == "shuffled":
-        examples = with_other_reflections(examples, seed=config.seed)
 
 def make_collector(session: Session, players: Players) -> Collector:
     """The two players, ready to play in batches."""
@@ -231,7 +231,6 @@ def judge(session: Session) -> None:
             session.writer.trajectories(found.trajectories)
     session.writer.metrics("evaluate", 1, {"success/rate": found.success.rate, "time/evaluate_seconds": time.perf_counter() - started})
     _finish(session, "evaluate", {"evaluation": values})
-    stages = list(dict.fromkeys([*settings.stages, last]))
 
 
 def _finish(session: Session, phase: str, state: dict[str, Any], extra: Callable[[Path], object] | None = None) -> None:

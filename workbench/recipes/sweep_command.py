@@ -40,12 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--over", action="append", default=[], metavar="a.b=x,y", help="values of one setting; may be repeated")
     parser.add_argument("--from", dest="parent", metavar="RUN", help="start all of them from this run's data and players")
     parser.add_argument(
-        "--launcher", choices=LAUNCHERS, default="local", help="processes of their own, this process, Ray or Slurm (default: %(default)s)"
+        "--launcher",
+        choices=LAUNCHERS,
+        default="local",
+        help="a process for each run, this process, several processes for each run, Ray or Slurm (default: %(default)s)",
     )
+    process_arguments(parser)
     parser.add_argument("--devices", metavar="D,D", help="local: such as cuda:0,cuda:1; one run at a time on each")
     parser.add_argument(
         "--retries", type=int, default=2, metavar="N", help="launch a run that lost its process so often again (default: 2)"
-    process_arguments(parser)
     )
     parser.add_argument("--again", action="store_true", help="begin every combination anew, also where a run of it is finished")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -60,10 +63,10 @@ def run(arguments: argparse.Namespace) -> Result:
         WorkbenchError: A combination cannot work here, or runs failed; the others are finished then.
     """
     rows = _rows(combinations(config_of(arguments), arguments.over), arguments.only)
+    _one_process(rows, arguments.launcher)
     if arguments.retries < 0:
         raise ConfigError(f"--retries must be at least 0, found {arguments.retries}")
     devices = _devices(arguments.devices, arguments.launcher)
-    _one_process(rows, arguments.launcher)
     root = run_root(arguments.runs_dir)
     parent = find_run(root, arguments.parent).run_id if arguments.parent else None
     if arguments.launcher == "slurm":
@@ -89,10 +92,10 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
         WorkbenchError: It cannot work here, or it failed.
     """
     rows, root = [Row(Combination({}, config))], run_root(arguments.runs_dir)
+    _one_process(rows, arguments.launcher or "")
     if arguments.launcher == "slurm":
         return _slurm(arguments, rows, root, over=[])
     if arguments.dry_run:
-    _one_process(rows, arguments.launcher or "")
         raise ConfigError("--dry-run prints the batch script of --launcher slurm; name that, or leave --dry-run out")
     (row,) = _carry_out(arguments, rows, root, [""], again=True)
     assert row.paths is not None
@@ -101,9 +104,6 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return {"run": row.paths.run_id, "path": str(row.paths.folder), "state": row.state, **_success(row.paths)}
 
 
-def _rows(found: Sequence[Combination], only: int | None) -> list[Row]:
-    if only is not None and not 0 <= only < len(found):
-        raise ConfigError(f"--only {only}: the combinations are numbered from 0 to {len(found) - 1}")
 def _one_process(rows: Sequence[Row], launcher: str) -> None:
     number = max(row.combination.config.device.num_processes for row in rows)
     if launcher in ("ray", "slurm") and number > 1:
@@ -112,6 +112,9 @@ def _one_process(rows: Sequence[Row], launcher: str) -> None:
         )
 
 
+def _rows(found: Sequence[Combination], only: int | None) -> list[Row]:
+    if only is not None and not 0 <= only < len(found):
+        raise ConfigError(f"--only {only}: the combinations are numbered from 0 to {len(found) - 1}")
     return [Row(one) for one in (found if only is None else [found[only]])]
 
 
@@ -169,6 +172,15 @@ def _within(config: RunConfig, arguments: argparse.Namespace) -> RunConfig:
     return apply_overrides(config, [f"device.num_threads={arguments.cpus}"]) if cores else config
 
 
+def launcher_of(arguments: argparse.Namespace) -> Launcher:
+    """The launcher that ``--launcher`` and ``--devices`` name.
+
+    Raises:
+        ConfigError: A device is none, or does not go with the launcher.
+    """
+    return _launcher(arguments, _devices(arguments.devices, arguments.launcher))
+
+
 def _launcher(arguments: argparse.Namespace, devices: list[str]) -> Launcher:
     if arguments.launcher == "ray":
         from workbench.recipes.ray_launcher import RayLauncher
@@ -176,7 +188,7 @@ def _launcher(arguments: argparse.Namespace, devices: list[str]) -> Launcher:
         return RayLauncher(resources_of(arguments))
     if arguments.launcher == "foreground":
         return Foreground(show_progress=sys.stderr.isatty())
-    return LocalLauncher(devices)
+    return LocalLauncher(devices)  # a run that is spread over several processes starts them itself
 
 
 class Foreground:
@@ -187,15 +199,6 @@ class Foreground:
     """
 
     devices = ("",)
-
-def launcher_of(arguments: argparse.Namespace) -> Launcher:
-    """The launcher that ``--launcher`` and ``--devices`` name.
-
-    Raises:
-        ConfigError: A device is none, or does not go with the launcher.
-    """
-    return _launcher(arguments, _devices(arguments.devices, arguments.launcher))
-
 
     def __init__(self, *, show_progress: bool) -> None:
         self.show_progress = show_progress
