@@ -176,6 +176,10 @@ class PromptBuilder:
         tail += self.encode(ACTION)
         return self._fit(self._head(task_statement), observation, tail)
 
+    def command(self, command: str) -> tuple[int, ...]:
+        """A whole command as a policy says it after its prompt; the end of the line ends it, so that none is the beginning of another."""
+        return self.encode(f" {command}\n")
+
     def _encode(self, text: str) -> tuple[int, ...]:
         # Special tokens spelled out in an observation or a reflection are words like any other.
         return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))

@@ -58,6 +58,8 @@ class Turn:
     """A critic's estimate before the turn, environment units."""
     advantage: float | None = None
     """What the update used, after whitening."""
+    command_token_ids: tuple[tuple[int, ...], ...] = ()
+    """Of each admissible command, where whole commands were scored instead of labels; not recorded, empty when read back."""
 
     @property
     def chosen_index(self) -> int:

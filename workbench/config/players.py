@@ -65,6 +65,11 @@ class PolicyConfig(Section):
     lora: LoraSettings = LoraSettings()
     load_in_8bit: bool = Field(False, description="Quantise the base to 8 bits (bitsandbytes, CUDA only)")
     load_in_4bit: bool = Field(False, description="Quantise the base to 4 bits (bitsandbytes, CUDA only)")
+    scoring: Literal["label", "sum", "token", "word"] = Field(
+        "label",
+        description="How a choice is read: from a label that is one token, or from the whole command, as the sum of its tokens' "
+        "log-probabilities or that sum by token or by word",
+    )
     max_prompt_tokens: int | None = Field(
         None, ge=16, description="Shorten observations so that prompts fit; the model's context when empty"
     )

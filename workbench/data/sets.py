@@ -69,13 +69,16 @@ def reflection_row(example: Example, prompts: PromptBuilder, eos_id: int, *, max
     return Row([*prompt, *answer], [IGNORED] * len(prompt) + answer)
 
 
-def policy_row(example: Example, number: int, prompts: PromptBuilder, config: DataConfig, *, seed: int, with_reflection: bool) -> Row:
-    """Prompt and label; the loss covers exactly the label."""
+def policy_row(
+    example: Example, number: int, prompts: PromptBuilder, config: DataConfig, *, seed: int, with_reflection: bool, speaks: bool = False
+) -> Row:
+    """Prompt and label, or with ``speaks`` the whole command; the loss covers exactly that."""
     labels = example_labels(example, number, prompts.labels, seed=seed)
     ids = prompts.encode(example.reflection) if with_reflection else None
     prompt = prompts.policy(example.task_statement, example.observation, ids, example.commands, labels).token_ids
-    answer = labels[example.commands.index(taught_command(example, config))].token_id
-    return Row([*prompt, answer], [IGNORED] * len(prompt) + [answer])
+    taught = taught_command(example, config)
+    answer = list(prompts.command(taught)) if speaks else [labels[example.commands.index(taught)].token_id]
+    return Row([*prompt, *answer], [IGNORED] * len(prompt) + answer)
 
 
 def write_sets(

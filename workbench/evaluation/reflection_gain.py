@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workbench.models.policy import Decision, Policy
+from workbench.models.policy import Decision, Policy, asked
 from workbench.prompts import Label, PromptBuilder
 
 
@@ -68,9 +68,8 @@ def reflection_gains(policy: Policy, prompts: PromptBuilder, questions: Sequence
     """
     decisions: list[Decision] = []
     for one in questions:
-        ids = [label.token_id for label in one.labels]
         for prompt in (one.prompt_token_ids, _prompt(prompts, one, None), _prompt(prompts, one, one.other_ids)):
-            decisions.append(Decision(prompt, ids))
+            decisions.append(asked(prompts, prompt, one.labels, one.commands, speaks=policy.scoring != "label"))
     answers = policy.distributions(decisions)
     found = []
     for number, one in enumerate(questions):

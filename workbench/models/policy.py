@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.models.commands import Scoring, command_log_probs
 from workbench.models.critic import Critic
 from workbench.models.language_model import LanguageModel
 from workbench.models.scoring import IMPOSSIBLE, label_log_probs
+from workbench.prompts import Label, PromptBuilder
 
 
 class Decision(NamedTuple):
@@ -17,6 +19,22 @@ class Decision(NamedTuple):
 
     prompt_token_ids: Sequence[int]
     label_token_ids: Sequence[int]
+    command_token_ids: Sequence[Sequence[int]] = ()
+    """Of each command, where whole strings are scored; empty where labels are."""
+    command_words: Sequence[int] = ()
+    """Number of words of each, likewise."""
+
+
+def asked(
+    prompts: PromptBuilder, prompt_token_ids: Sequence[int], labels: Sequence[Label], commands: Sequence[str], *, speaks: bool
+) -> Decision:
+    """The question that a prompt with these labels and commands asks; with ``speaks``, of a policy that is scored by whole commands."""
+    ids = [label.token_id for label in labels]
+    if not speaks:
+        return Decision(prompt_token_ids, ids)
+    return Decision(
+        prompt_token_ids, ids, [prompts.command(command) for command in commands], [len(command.split()) for command in commands]
+    )
 
 
 class Reading(NamedTuple):
@@ -46,23 +64,27 @@ def label_tensors(decisions: Sequence[Decision], device: torch.device) -> tuple[
 
 
 class Policy:
-    """Scores commands by their labels.
+    """Scores commands by their labels, or as whole strings.
 
     Args:
         player: The language model.
         batch_tokens: Rough bound on the padded tokens of one forward pass.
+        scoring: How decisions that hold whole commands are scored.
 
     Attributes:
         critic: Judges states beside the choice, for algorithms that have one; None otherwise.
     """
 
-    def __init__(self, player: LanguageModel, *, batch_tokens: int = 16_384) -> None:
+    def __init__(self, player: LanguageModel, *, batch_tokens: int = 16_384, scoring: Scoring = "label") -> None:
         self.player = player
         self.batch_tokens = batch_tokens
+        self.scoring: Scoring = scoring
         self.critic: Critic | None = None
 
     def log_probs(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> Tensor:
         """Log-probability of every label, nats, (B, K), -1e9 on padding; differentiable when gradients are on."""
+        if decisions[0].command_token_ids:
+            return self._of_strings(decisions, temperature=temperature)
         logits_BV = self.player.last_logits([decision.prompt_token_ids for decision in decisions])
         ids_BK, mask_BK = label_tensors(decisions, self.player.device)
         return label_log_probs(logits_BV, ids_BK, mask_BK, temperature=temperature)
@@ -70,15 +92,27 @@ class Policy:
     def read(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> Reading:
         """As :meth:`log_probs`, with the hidden states, from one pass; both differentiable when gradients are on."""
         states = self.player.last_states([decision.prompt_token_ids for decision in decisions])
+        if decisions[0].command_token_ids:
+            return Reading(self._of_strings(decisions, temperature=temperature), states.hidden_BE)
         ids_BK, mask_BK = label_tensors(decisions, self.player.device)
         return Reading(label_log_probs(states.logits_BV, ids_BK, mask_BK, temperature=temperature), states.hidden_BE)
+
+    def _of_strings(self, decisions: Sequence[Decision], *, temperature: float) -> Tensor:
+        return command_log_probs(
+            self.player,
+            [decision.prompt_token_ids for decision in decisions],
+            [decision.command_token_ids for decision in decisions],
+            [decision.command_words for decision in decisions],
+            scoring=self.scoring,
+            temperature=temperature,
+        )
 
     @torch.inference_mode()
     def judge(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> list[Judgement]:
         """Log-probabilities over each decision's labels in the order asked and, where there is a critic, the state's value."""
         self.player.activate()
         results: list[Judgement] = [Judgement(np.empty(0))] * len(decisions)
-        for rows in length_batches([len(decision.prompt_token_ids) for decision in decisions], self.batch_tokens):
+        for rows in length_batches([_work(decision) for decision in decisions], self.batch_tokens):
             asked = [decisions[row] for row in rows]
             values: Sequence[float | None] = [None] * len(rows)
             if self.critic is None:
@@ -93,6 +127,11 @@ class Policy:
     def distributions(self, decisions: Sequence[Decision], *, temperature: float = 1.0) -> list[np.ndarray]:
         """The log-probabilities of :meth:`judge` alone, float64 arrays of shape (K,)."""
         return [judgement.log_probs for judgement in self.judge(decisions, temperature=temperature)]
+
+
+def _work(decision: Decision) -> int:
+    """Tokens of a decision: its prompt, and its commands where they are read."""
+    return len(decision.prompt_token_ids) + sum(map(len, decision.command_token_ids))
 
 
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:

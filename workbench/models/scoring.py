@@ -33,6 +33,30 @@ def label_log_probs(logits_BV: Tensor, label_ids_BK: Tensor, label_mask_BK: Tens
     return torch.log_softmax(masked_BK, dim=-1).masked_fill(~label_mask_BK, IMPOSSIBLE)
 
 
+def string_log_probs(sums_BK: Tensor, parts_BK: Tensor, mask_BK: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """Log-probability of every candidate string of each state, from the log-probabilities of the strings themselves.
+
+    Candidates of other lengths are made comparable by dividing by their parts: 1 leaves the sum, which favours short strings; their
+    tokens or their words give means.
+
+    Args:
+        sums_BK: Log-probability of each whole string, nats. Float, (B, K).
+        parts_BK: What each sum is divided by; above 0. Float, (B, K).
+        mask_BK: True where there is a candidate. Bool, (B, K).
+        temperature: Divides the scores; above 0.
+
+    Returns:
+        Nats, float32, (B, K); -1e9 where the mask is False. Differentiable.
+
+    Example:
+        >>> sums, mask = torch.tensor([[-2.0, -4.0]]), torch.tensor([[True, True]])
+        >>> string_log_probs(sums, torch.tensor([[1.0, 2.0]]), mask).exp().tolist()
+        [[0.5, 0.5]]
+    """
+    scores_BK = (sums_BK.float() / parts_BK / temperature).masked_fill(~mask_BK, IMPOSSIBLE)
+    return torch.log_softmax(scores_BK, dim=-1).masked_fill(~mask_BK, IMPOSSIBLE)
+
+
 def entropy(log_probs_BK: Tensor) -> Tensor:
     """Entropy of each row, nats, (B,); entries of -1e9 count as impossible. Differentiable."""
     probs_BK = log_probs_BK.exp()

@@ -7,7 +7,6 @@ import numpy as np
 
 from workbench.envs.text_env import Info, TextEnv
 from workbench.errors import ConfigError
-from workbench.models.policy import Decision
 from workbench.prompts import assign_labels
 from workbench.recipes.reflect_rl import make_collector
 from workbench.recipes.scope import must_play
@@ -57,6 +56,6 @@ def _advice(collector: Collector, env: TextEnv, observation: str, info: Info, te
     commands = tuple(info["admissible_commands"])
     labels = assign_labels(rules.prompts.labels, len(commands), dice)
     prompt = rules.prompts.policy(info["task_statement"], observation, ids, commands, labels)
-    decision = Decision(prompt.token_ids, [label.token_id for label in labels])
+    decision = rules.decision(prompt.token_ids, labels, commands)
     (log_probs,) = collector.policy.distributions([decision], temperature=temperature)
     return Advice(text, tuple(np.exp(log_probs).tolist()))

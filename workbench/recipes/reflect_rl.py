@@ -18,16 +18,18 @@ from typing import Any
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from workbench.config import Phase
+from workbench.config import Phase, PolicyConfig
 from workbench.data.sets import EXAMPLES_FILE, Row, policy_row, read_examples, reflection_row
 from workbench.data.teachers import make_teacher
 from workbench.data.warm_up import warm_up_examples, with_other_reflections
 from workbench.errors import ConfigError, RunStopped
 from workbench.evaluation.evaluate import evaluate
+from workbench.models.commands import COMMAND_ROOM
 from workbench.models.language_model import LanguageModel
 from workbench.models.loading import POLICY, REFLECTION, Players
 from workbench.models.policy import Policy
 from workbench.models.reflection import HintReflection, ModelReflection, ReflectionPlayer, ShuffledReflection
+from workbench.prompts import PromptBuilder
 from workbench.recipes.remote import remote_player
 from workbench.recipes.session import Session
 from workbench.recipes.sets import asking_bar, make_sets
@@ -131,17 +133,30 @@ def training_rows(session: Session, player: LanguageModel, role: str) -> list[Ro
         prompts = player.prompts(room=config.reflection.max_new_tokens)
         eos = int(player.tokenizer.eos_token_id)
         return [reflection_row(example, prompts, eos, max_new_tokens=config.reflection.max_new_tokens) for _, example in examples]
-    prompts = player.prompts(room=1, limit=config.policy.max_prompt_tokens)
+    prompts = policy_prompts(player, config.policy)
+    with_reflection = config.reflection.kind != "none"
     if config.reflection.kind == "shuffled":
         examples = with_other_reflections(examples, seed=config.seed)
-    with_reflection = config.reflection.kind != "none"
     # Other numbers are other dice: the first shuffle is that of the SFT sets, further ones follow after all numbers in use.
     used = 1 + max((number for number, example in enumerate(every) if example.split == "train"), default=0)
     return [
-        policy_row(example, number + shuffle * used, prompts, config.data, seed=config.seed, with_reflection=with_reflection)
+        policy_row(
+            example,
+            number + shuffle * used,
+            prompts,
+            config.data,
+            seed=config.seed,
+            with_reflection=with_reflection,
+            speaks=config.policy.scoring != "label",
+        )
         for shuffle in range(config.data.label_shuffles)
         for number, example in examples
     ]
+
+
+def policy_prompts(player: LanguageModel, config: PolicyConfig) -> PromptBuilder:
+    """The builder of a policy's prompts, with room for what it answers."""
+    return player.prompts(room=1 if config.scoring == "label" else COMMAND_ROOM, limit=config.max_prompt_tokens)
 
 
 def make_collector(session: Session, players: Players) -> Collector:
@@ -150,14 +165,15 @@ def make_collector(session: Session, players: Players) -> Collector:
     reflection = reflection_player(session, players)
     teacher = make_teacher(session.make_env()) if reflection is not None and reflection.wants_hint else None
     rules = Rules(
-        prompts=players.policy.prompts(room=1, limit=config.policy.max_prompt_tokens),
+        prompts=policy_prompts(players.policy, config.policy),
         reflects=reflection is not None,
         shares_tokens=players.reflection is not None and _same_tokens(players.policy.tokenizer, players.reflection.tokenizer),
         temperature=config.rl.temperature,
         hint=teacher.reflect if teacher else None,
         oracle_commands=config.record.oracle_commands,
+        speaks=config.policy.scoring != "label",
     )
-    return Collector(session.make_env, Policy(players.policy), reflection, rules, config.rl.rollout_batch_size)
+    return Collector(session.make_env, Policy(players.policy, scoring=config.policy.scoring), reflection, rules, config.rl.rollout_batch_size)
 
 
 def reflection_player(session: Session, players: Players) -> ReflectionPlayer | None:

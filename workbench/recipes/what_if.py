@@ -11,7 +11,6 @@ from workbench.envs.replay import Scene
 from workbench.envs.text_env import TextEnv
 from workbench.errors import ConfigError, PromptError
 from workbench.models.loading import POLICY, load_player
-from workbench.models.policy import Decision
 from workbench.prompts import assign_labels, cut_at_marker
 from workbench.recipes.reflect_rl import make_collector
 from workbench.recipes.scope import must_play
@@ -89,8 +88,9 @@ class WhatIfPlayers:
         labels = [by_text[text] for text in question.labels]
         prompt = prompts.policy(question.task_statement, question.observation, self._ids(question.reflection), question.commands, labels)
         label_ids = tuple(label.token_id for label in labels)
+        decision = self._collector.rules.decision(prompt.token_ids, labels, question.commands)
         with self._lock:
-            answer = self._collector.policy.distributions([Decision(prompt.token_ids, label_ids)], temperature=temperature)[0]
+            answer = self._collector.policy.distributions([decision], temperature=temperature)[0]
         return Considered(question, tuple(float(value) for value in answer), prompt.token_ids, label_ids, prompt.was_cut)
 
     def _ids(self, reflection: Reflection | None) -> Sequence[int] | None:

@@ -14,9 +14,9 @@ import numpy as np
 from workbench.envs.breakage import naming
 from workbench.envs.text_env import Info, TextEnv
 from workbench.errors import EnvError
-from workbench.models.policy import Decision, Judgement, Policy
+from workbench.models.policy import Decision, Judgement, Policy, asked
 from workbench.models.reflection import ReflectionPlayer
-from workbench.prompts import PromptBuilder, assign_labels, suggested_command
+from workbench.prompts import Label, PromptBuilder, assign_labels, suggested_command
 from workbench.records import Reflection, Trajectory, Turn
 from workbench.seeding import derived_seed, generator
 
@@ -91,6 +91,7 @@ class Rules:
         temperature: Of the policy's choice; 0 takes the most probable command.
         hint: A teacher, for reflection players that want one.
         oracle_commands: Note a best command beside every turn where the environment knows one.
+        speaks: The policy's choice is read from whole commands instead of their labels.
     """
 
     prompts: PromptBuilder
@@ -99,11 +100,16 @@ class Rules:
     temperature: float = 1.0
     hint: Hint | None = None
     oracle_commands: bool = False
+    speaks: bool = False
 
     @property
     def policy_temperature(self) -> float:
         """What the logits are divided by."""
         return self.temperature if self.temperature > 0 else 1.0
+
+    def decision(self, prompt_token_ids: Sequence[int], labels: Sequence[Label], commands: Sequence[str]) -> Decision:
+        """The question to the policy that a prompt with these labels and commands asks."""
+        return asked(self.prompts, prompt_token_ids, labels, commands, speaks=self.speaks)
 
 
 Question = Situation | Decision
@@ -130,7 +136,8 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
         labels = assign_labels(rules.prompts.labels, len(commands), dice["labels"])
         ids = reflection_ids(reflection, rules)
         prompt = rules.prompts.policy(info["task_statement"], observation, ids, commands, labels)
-        answer = yield Decision(prompt.token_ids, [label.token_id for label in labels])
+        decision = rules.decision(prompt.token_ids, labels, commands)
+        answer = yield decision
         assert isinstance(answer, Judgement)
         choice = choose(answer.log_probs, dice["actions"].random(), greedy=rules.temperature == 0)
         state_key = info["state_key"]
@@ -158,6 +165,7 @@ def script(env: TextEnv, assignment: Assignment, rules: Rules) -> Generator[Ques
                 prompt_was_cut=prompt.was_cut,
                 oracle_command=oracle[0] if oracle else None,
                 value=answer.value,
+                command_token_ids=tuple(map(tuple, decision.command_token_ids)),
             )
         )
     return assignment.trajectory(turns, info)

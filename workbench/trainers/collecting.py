@@ -56,6 +56,8 @@ def steps_of(trajectory: Trajectory, settings: RLSettings, *, number: int = 0) -
             trajectory=number,
             group=number // (settings.group_size if settings.grouped else 1),
             success=trajectory.success,
+            command_token_ids=turn.command_token_ids,
+            command_words=tuple(len(command.split()) for command in turn.admissible_commands) if turn.command_token_ids else (),
         )
         for turn, value in zip(trajectory.turns, returns, strict=True)
     ]

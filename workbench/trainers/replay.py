@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from workbench.models.policy import Decision
 from workbench.records import Trajectory
 
 
@@ -31,6 +32,21 @@ class Step(NamedTuple):
     """Number of its group of trajectories with one start; without groups every trajectory is one."""
     success: bool = False
     """Whether its trajectory solved the task."""
+    command_token_ids: tuple[tuple[int, ...], ...] = ()
+    """Of each command, where whole commands are scored instead of labels; empty otherwise."""
+    command_words: tuple[int, ...] = ()
+    """Number of words of each, likewise."""
+
+    @property
+    def decision(self) -> Decision:
+        """The question that the policy answered."""
+        return Decision(self.prompt_token_ids, self.label_token_ids, self.command_token_ids, self.command_words)
+
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> "Step":
+        """A step from its values in order, as JSON gives them back."""
+        step = cls(tuple(values[0]), tuple(values[1]), *values[2:])
+        return step._replace(command_token_ids=tuple(map(tuple, step.command_token_ids)), command_words=tuple(step.command_words))
 
 
 class ReplayBuffer:
@@ -61,4 +77,4 @@ class ReplayBuffer:
         """Put back what ``state_dict`` gave."""
         self._kept.clear()
         for steps in state["trajectories"]:
-            self._kept.append([Step(tuple(step[0]), tuple(step[1]), *step[2:]) for step in steps])
+            self._kept.append([Step.from_json(step) for step in steps])
