@@ -40,7 +40,7 @@ def test_online_learning_alone_learns_the_short_chain(tmp_path, seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("algorithm", ["ppo", "grpo", "rloo", "rft"])
+@pytest.mark.parametrize("algorithm", ["ppo", "grpo", "rloo", "rft", "dpo"])
 def test_every_algorithm_solves_the_chain(tmp_path, algorithm, seed):
     """All of the chain, no warm-up, no reflections; with seed 0 from 0.34 to 1.00, by update 10 (ppo) or 20 (the groups)."""
     alone = ("phases=[generate, rl]", "reflection.kind=none", "curriculum.kind=none", "rl.max_steps=30", "rl.learning_rate=2e-3")

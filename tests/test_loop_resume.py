@@ -200,6 +200,7 @@ def test_every_kind_of_reflection_resumes(tmp_path, monkeypatch, kind):
         ("rl.algorithm=ppo", "rl.kl_coef=0.1"),
         ("rl.algorithm=grpo", "rl.group_size=4", "rl.grpo.num_iterations=2"),
         pytest.param(("rl.algorithm=rloo", "rl.group_size=2"), marks=pytest.mark.slow),
+        pytest.param(("rl.algorithm=dpo", "rl.group_size=4"), marks=pytest.mark.slow),
     ],
     ids=lambda settings: settings[0].removeprefix("rl.algorithm="),
 )
@@ -215,6 +216,7 @@ def test_every_algorithm_resumes(tmp_path, monkeypatch, settings):
     assert_same_run(carry_on(paths), expected)
     names = {name.removeprefix("rl/000006/") for name in weights(expected) if name.startswith("rl/")}
     own = {"critic.safetensors", "reference.safetensors"} if "rl.algorithm=ppo" in settings else set()
+    own |= {"reference.safetensors"} if "rl.algorithm=dpo" in settings else set()
     assert names == {"policy/model.safetensors", "optimizer.safetensors", *own}
 
 

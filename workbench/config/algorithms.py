@@ -45,3 +45,10 @@ class GRPOSettings(Section):
         "grpo",
         description="Mean over each trajectory's turns, then over trajectories; over all turns; sum over turns, mean over trajectories",
     )
+
+
+class DPOSettings(Section):
+    """algorithm=dpo."""
+
+    beta: float = Field(0.1, gt=0, description="Strength of the tie to the policy before online learning")
+    num_iterations: Count = Field(1, description="Passes over the pairs of an update")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from workbench.config.algorithms import GRPOSettings, PPOSettings
+from workbench.config.algorithms import DPOSettings, GRPOSettings, PPOSettings
 from workbench.config.base import Count, Rate, Section
 
 CacheImplementation = Literal["dynamic", "static", "compiled"]
@@ -37,10 +37,10 @@ class ReplaySettings(Section):
 class RLSettings(Section):
     """Online fine-tuning of the policy."""
 
-    algorithm: Literal["reinforce", "ppo", "grpo", "rloo", "rft"] = Field(
+    algorithm: Literal["reinforce", "ppo", "grpo", "rloo", "rft", "dpo"] = Field(
         "reinforce",
         description="Policy gradient with a baseline; clipped, with a critic (ppo); against others from the same start (grpo, rloo); "
-        "imitation of its own successes (rft)",
+        "imitation of its own successes (rft); preferred choices of the same state (dpo)",
     )
     max_steps: Count = Field(120, description="Updates")
     trajectories_per_update: Count = Field(64)
@@ -60,7 +60,9 @@ class RLSettings(Section):
         "state", description="algorithm=reinforce: running mean return of the same state, or the batch mean"
     )
     whiten_advantages: bool = Field(True, description="Shift and scale to mean 0 and deviation 1; grpo has grpo.scale_rewards instead")
-    group_size: int = Field(8, ge=2, description="algorithm=grpo, rloo: trajectories from the same start; divides trajectories_per_update")
+    group_size: int = Field(
+        8, ge=2, description="algorithm=grpo, rloo, dpo: trajectories from the same start; divides trajectories_per_update"
+    )
     credit: Literal["turn", "trajectory"] = Field(
         "turn", description="algorithm=grpo, rloo: a turn answers for the rewards from it on, or every turn for the whole trajectory"
     )
@@ -71,6 +73,7 @@ class RLSettings(Section):
     reflection_learning_rate: float = Field(1e-4, gt=0, le=1, description="For train_reflection")
     ppo: PPOSettings = PPOSettings()
     grpo: GRPOSettings = GRPOSettings()
+    dpo: DPOSettings = DPOSettings()
     replay: ReplaySettings = ReplaySettings()
     eval_steps: int = Field(20, ge=0, description="Updates between evaluations; 0 evaluates at the end only")
     eval_trajectories: Count = Field(200)
@@ -81,7 +84,7 @@ class RLSettings(Section):
     @property
     def grouped(self) -> bool:
         """True where trajectories are compared with others from the same start."""
-        return self.algorithm in ("grpo", "rloo")
+        return self.algorithm in ("grpo", "rloo", "dpo")
 
     @model_validator(mode="after")
     def _groups_fill_an_update(self) -> "RLSettings":

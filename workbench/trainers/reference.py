@@ -25,11 +25,12 @@ class Reference(nn.Module):
 
     def log_probs(self, policy: Policy, decisions: Sequence[Decision], *, temperature: float) -> list[np.ndarray]:
         """What the reference thinks of each decision's labels, nats, float64 arrays of shape (K,)."""
-        with self._in_place_of(policy.player):
+        with self.in_place_of(policy.player):
             return policy.distributions(decisions, temperature=temperature)
 
     @contextmanager
-    def _in_place_of(self, player: LanguageModel) -> Iterator[None]:
+    def in_place_of(self, player: LanguageModel) -> Iterator[None]:
+        """The player as it was, for as long as the context lasts."""
         parameters = [value for _, value in player.trainable_parameters()]
         present = [value.data for value in parameters]
         try:
