@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ConfigError, StoreError
 from workbench.recipes.sweep_command import launcher_of
-from workbench.store.layout import find_run, run_root
+from workbench.store.layout import STUDIES, find_run, run_root
 
 if TYPE_CHECKING:
     from workbench.recipes.reproduce_report import Draw
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--launcher", choices=("local", "foreground"), default="local", help="processes of their own, or this one")
     parser.add_argument("--devices", metavar="D,D", help="local: such as cuda:0,cuda:1; one run at a time on each")
-    parser.add_argument("--out", type=Path, metavar="D", help="where tables and figures go (default: beside the runs)")
+    parser.add_argument("--out", type=Path, metavar="D", help="where tables and figures go (default: studies/ beside the runs)")
     parser.add_argument("--dry-run", action="store_true", help="list runs, memory and time, and do nothing")
     parser.add_argument("--report", action="store_true", help="write tables and figures of what is finished, and start nothing")
     parser.add_argument("--verify", metavar="RUN", help="play a stored run's trajectories again and name the first token that differs")
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, *, draw: "Draw") -> Result:
         from workbench.recipes.reproduce_estimate import dry_run
 
         return dry_run(study, pieces, tell=print)
-    folder = arguments.out or root.parent / "studies" / f"{study.name}-{arguments.scale}"
+    folder = arguments.out or root / STUDIES / f"{study.name}-{arguments.scale}"
     if not arguments.report:
         print(left_line(pieces, places=len(launcher.devices)), flush=True)
         try:

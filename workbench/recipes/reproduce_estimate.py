@@ -12,8 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from workbench.config import RunConfig, apply_overrides
+from workbench.envs.catalog import make_env
 from workbench.errors import WorkbenchError
 from workbench.models.loading import load_tokenizer
 from workbench.prompts import policy_text, reflection_text
@@ -93,7 +95,7 @@ def work_seconds(config: RunConfig, tokens: int, weights: float) -> float:
     byte = 1.0 if config.policy.load_in_8bit else 2.0
     # Frozen base: no gradients of weights; checkpointing computes the way forwards twice.
     forward, backward = 2 * weights * tokens, 2 * weights * tokens
-    horizon = float(config.env.options.get("horizon", 18))
+    horizon = make_env(config.env.name, **config.env.options).horizon
     seconds = 0.0
     for phase, settings in (("sft-reflection", config.sft_reflection), ("sft-policy", config.sft_policy)):
         if phase in config.phases:
@@ -117,8 +119,6 @@ def work_seconds(config: RunConfig, tokens: int, weights: float) -> float:
 
 def prompt_tokens(config: RunConfig) -> int:
     """Tokens of a first prompt with the longest reflection; counted by the model's tokenizer where it is here."""
-    from workbench.envs.catalog import make_env
-
     if config.recipe != "reflect-rl":
         return config.policy.tiny.n_positions if config.policy.model == "tiny" else 1024
     said = 0 if config.reflection.kind == "none" else config.reflection.max_new_tokens
@@ -129,15 +129,16 @@ def prompt_tokens(config: RunConfig) -> int:
     commands = info["admissible_commands"]
     text = policy_text(info["task_statement"], observation, "", commands, [str(place) for place in range(len(commands))])
     text = max(text, reflection_text(info["task_statement"], observation), key=len)
-    return _count(config.policy.model, text) + said
+    tokenizer = _tokenizer(config.policy.model)
+    return said + (ceil(len(text) / CHARACTERS_PER_TOKEN) if tokenizer is None else len(tokenizer.encode(text)))
 
 
-@lru_cache(maxsize=64)
-def _count(model: str, text: str) -> int:
+@lru_cache(maxsize=8)
+def _tokenizer(model: str) -> PreTrainedTokenizerBase | None:
     try:
-        return len(load_tokenizer(model).encode(text))
-    except WorkbenchError:
-        return ceil(len(text) / CHARACTERS_PER_TOKEN)
+        return load_tokenizer(model)
+    except WorkbenchError:  # asked once: a hub that cannot be reached takes its time
+        return None
 
 
 def _with_shape(config: RunConfig, folder: Path) -> RunConfig:

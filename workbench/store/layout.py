@@ -21,6 +21,8 @@ from workbench.store.status import process_identity
 SCHEMA_VERSION = 1
 SELECTIONS = "selections"
 """Folder beside the runs that holds what `workbench select` chose."""
+STUDIES = "studies"
+"""Folder beside the runs that holds tables and figures of `workbench reproduce`."""
 START = "start"
 """Phase of the checkpoint that a parent run gave."""
 MANIFEST = "manifest.json"
@@ -258,13 +260,13 @@ def _folder_of(root: Path, name: str, allow_paths: bool) -> Path:
 
 
 def run_names(root: Path) -> list[str]:
-    """Names of the runs' folders below ``root``, sorted: hidden ones, links and the folder of selections left out."""
+    """Names of the runs' folders below ``root``, sorted: hidden ones, links and the folders of selections and studies left out."""
     try:
         with os.scandir(root) as entries:
             return sorted(
                 entry.name
                 for entry in entries
-                if not entry.name.startswith(".") and entry.name != SELECTIONS and entry.is_dir(follow_symlinks=False)
+                if not entry.name.startswith(".") and entry.name not in (SELECTIONS, STUDIES) and entry.is_dir(follow_symlinks=False)
             )
     except OSError:
         return []
