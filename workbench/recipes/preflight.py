@@ -8,6 +8,7 @@ from workbench.envs.breakage import naming
 from workbench.envs.catalog import make_env
 from workbench.envs.text_env import Info, TextEnv
 from workbench.errors import ConfigError, DeviceError, EnvError, PromptError, nearest
+from workbench.models.commands import COMMAND_ROOM
 from workbench.models.loading import context_of, load_tokenizer, resolve_device
 from workbench.prompts import PromptBuilder, single_token_labels
 from workbench.recipes.memory import check_memory
@@ -105,7 +106,7 @@ def _check_policy(config: RunConfig, env: TextEnv, observation: str, info: Info)
     builder, chosen = PromptBuilder(tokenizer, NO_LIMIT), labels[: len(commands)]
     thought = None if config.reflection.kind == "none" else ()
     whole, bare = (len(builder.policy(statement, text, thought, commands, chosen).token_ids) for text in (observation, ""))
-    _check_length(name, whole + said + 1, context, None)
+    _check_length(name, whole + said + (1 if config.policy.scoring == "label" else COMMAND_ROOM), context, None)
     _check_length(name, bare + said, context, limit)
     return whole + said + 1
 
