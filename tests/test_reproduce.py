@@ -82,6 +82,8 @@ def test_what_cannot_be_meant_is_refused(named, message):
 
 def test_a_world_without_the_scale_is_refused():
     with pytest.raises(ConfigError, match=r"world chain has no scale 'paper'; it has tiny"):
+        pieces_of(STUDY, scale="paper", worlds=["chain"])
+    with pytest.raises(ConfigError, match=r"reflect-rl has no world at scale 'paper'"):
         pieces_of(STUDY, scale="paper")
 
 

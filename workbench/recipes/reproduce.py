@@ -78,7 +78,9 @@ def pieces_of(
     """
     if seeds is not None and seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, found {seeds}")
-    chosen = [study.world(name) for name in worlds] or list(study.worlds)
+    chosen = [study.world(name) for name in worlds] or [world for world in study.worlds if scale in world.presets]
+    if not chosen:
+        raise ConfigError(f"{study.name} has no world at scale {scale!r}; name another --scale")
     for name in arms:
         study.arm(name)
     if arms and not any(name in world.arms for world in chosen for name in arms):
