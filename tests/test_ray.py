@@ -2,10 +2,16 @@
 
 import json
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.app_pages import shown
 from tests.small_runs import short_config
 from workbench.cli import main
 from workbench.errors import ConfigError, StoreError
@@ -22,6 +29,7 @@ from workbench.store.files import read_lines
 from workbench.store.layout import RunPaths, create_run
 from workbench.store.reader import list_runs
 from workbench.store.status import read_status, write_status
+from workbench.store.summary import RunSummary
 
 
 class RayError(Exception):
@@ -33,12 +41,16 @@ class FakeRay(SimpleNamespace):
 
     def __init__(self, *nodes: dict[str, float]) -> None:
         super().__init__(exceptions=SimpleNamespace(RayError=RayError), asked={}, handed=[], down=False, started=[], left=0)
+        self.address = ""
         self.cluster = [{"Resources": node, "Alive": True} for node in nodes]
 
     def init(self, **how: object) -> None:
         if self.down:
             raise ConnectionError("could not find\nany running Ray instance")
         self.started.append(how)
+
+    def get_runtime_context(self) -> SimpleNamespace:
+        return SimpleNamespace(gcs_address=self.address)
 
     def nodes(self) -> list[dict[str, Any]]:
         if self.down:
@@ -129,6 +141,23 @@ def test_a_head_node_that_is_not_there_or_goes_away_is_told(fake, monkeypatch):
         assert launcher.devices
 
 
+def test_a_head_node_where_nobody_listens_is_noticed_before_ray_is_asked(fake, monkeypatch):
+    monkeypatch.setattr("workbench.recipes.ray_launcher._HEAD_SECONDS", 0.01)
+    ray = fake({"CPU": 2})
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        ray.address = f"127.0.0.1:{listening.getsockname()[1]}"
+        launcher = RayLauncher(Resources())
+        assert len(launcher.devices) == 2
+    monkeypatch.setattr(ray, "nodes", lambda: pytest.fail("Ray waits a minute, then ends the process"))
+    with pytest.raises(StoreError, match=rf"cannot be reached \(nobody answers at {ray.address}\); start it"):
+        assert launcher.devices
+    launcher.close()
+    assert ray.left == 0, "nor is it asked to leave"
+
+
 def test_ray_that_is_not_installed_is_named_with_its_extra(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     words = ["taxi-smoke", "--launcher", "ray", "--runs-dir", str(tmp_path / "runs")]
@@ -175,36 +204,147 @@ def test_what_does_not_wait_any_more_is_left_alone(tmp_path, monkeypatch, state)
     assert read_status(paths.status) == {"state": state}
 
 
+# Real clusters --------------------------------------------------------------------------------------------
+
+SHORT = ["rl.save_steps=1", "rl.trajectories_per_update=8", "rl.eval_steps=0", "evaluation.trajectories=20"]
+SHORT += ["data.trajectories=40", "data.negatives=20", "sft_reflection.max_steps=12", "sft_policy.max_steps=12", "device.num_threads=1"]
+START_SECONDS = 900  # on a busy machine importing alone takes minutes
+
+
+def words_of(root: Path, seeds: str) -> list[str]:
+    settings = [word for one in SHORT for word in ("--set", one)]
+    return ["sweep", "taxi-smoke", "--over", f"seed={seeds}", "--json", "--runs-dir", str(root), *settings]
+
+
+@contextmanager
+def started(words: Sequence[str], **more: str) -> Iterator[subprocess.Popen[str]]:
+    """A process in a group of its own, all of which is gone afterwards."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | more
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, *words], stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def pid_of(run: RunSummary) -> int:
+    return int((read_status(RunPaths(run.path).status) or {})["pid"])
+
+
+def assert_the_page_agrees(root: Path) -> None:
+    """What the list of runs shows is what their folders say, for every run whose state stays the same meanwhile."""
+    before = {one.run: one.state for one in list_runs(root)}
+    table = shown("runs").dataframe[0].value.set_index("Id")["State"]
+    after = {one.run: one.state for one in list_runs(root)}
+    same = [name for name, state in before.items() if after.get(name) == state]
+    assert same and all(str(before[name]) in table[name] for name in same), (before, table.to_dict())
+
+
+@dataclass
+class Onlooker:
+    """Looks at the run root as the app does, kills one run in the middle of its online learning, and checks what is shown."""
+
+    root: Path
+    killed: tuple[str, int] | None = None
+    told: str = ""
+    """What the killed run was shown as, once it was not running any more."""
+    most_at_once: int = 0
+
+    def look(self) -> None:
+        is_dead = self.killed is not None and is_gone(self.killed[1])
+        runs = list_runs(self.root)
+        live = [one for one in runs if one.state == "running"]
+        self.most_at_once = max(self.most_at_once, len(live))
+        assert len(set(map(pid_of, live))) == len(live), "a process has one run"
+        if self.killed is None:
+            self._kill(live)
+        elif not self.told:
+            (row,) = [one for one in runs if one.run == self.killed[0]]
+            again = len(RunPaths(row.path).attempt_logs()) == 2
+            assert not (row.state == "running" and is_dead and not again), "without a process no run is shown as running"
+            if row.state != "running":
+                self.told = str(row.state)
+                assert_the_page_agrees(self.root)
+
+    def _kill(self, live: Sequence[RunSummary]) -> None:
+        in_the_middle = next((one for one in live if one.phase == "rl" and (one.update or 0) >= 1), None)
+        if in_the_middle is not None and len(live) > 1:
+            self.killed = (in_the_middle.run, pid_of(in_the_middle))
+            os.kill(self.killed[1], signal.SIGKILL)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_sweep_outlives_a_killed_worker(tmp_path):
+def test_a_sweep_outlives_a_killed_worker(root):
     """Eight runs on two workers; one is killed -9 in the middle of its online learning."""
     pytest.importorskip("ray", reason="needs the extra ray")
-    root = tmp_path / "runs"
-    settings = ("rl.save_steps=1", "rl.max_steps=6", "evaluation.trajectories=50", "record.trajectories_every=1")
-    command = [sys.executable, "-m", "workbench", "sweep", "taxi-smoke", "--over", "seed=0,1,2,3,4,5,6,7", "--launcher", "ray", "--json"]
-    command += ["--runs-dir", str(root), *(word for one in settings for word in ("--set", one))]
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    killed, at_once = None, 0
-    while process.poll() is None:
-        live = [one for one in list_runs(root) if one.state == "running"]
-        at_once = max(at_once, len(live))
-        in_the_middle = next((one for one in live if one.phase == "rl" and (one.update or 0) >= 1), None)
-        if killed is None and in_the_middle is not None and len(live) > 1:
-            status = read_status(RunPaths(in_the_middle.path).status) or {}
-            killed = (in_the_middle.run, status["pid"])
-            os.kill(status["pid"], signal.SIGKILL)
-        time.sleep(0.2)
-    out, error = process.communicate()
+    onlooker = Onlooker(root)
+    with started(["-m", "workbench", *words_of(root, "0,1,2,3,4,5,6,7"), "--launcher", "ray"]) as process:
+        while process.poll() is None:
+            onlooker.look()
+            time.sleep(0.2)
+        out, error = process.communicate()
     assert process.returncode == 0, error
     found = json.loads(out.splitlines()[-1])
-    assert (found["finished"], found["failed"]) == (8, 0) and killed is not None
+    assert (found["finished"], found["failed"]) == (8, 0) and onlooker.killed is not None
     runs = list_runs(root)
-    assert len(runs) == 8 and {one.state for one in runs} == {"finished"} and at_once <= 2 <= (psutil.cpu_count() or 1)
-    assert f"run {killed[0]} lost its process" in out
+    assert len(runs) == 8 and {one.state for one in runs} == {"finished"}
+    assert 2 <= onlooker.most_at_once <= (psutil.cpu_count() or 2)
+    assert f"run {onlooker.killed[0]} lost its process" in out and onlooker.told in ("failed", "queued")
+    assert_the_page_agrees(root)
     attempts = {one.run: len(RunPaths(one.path).attempt_logs()) for one in runs}
-    assert attempts.pop(killed[0]) == 2 and set(attempts.values()) == {1}, "nothing ran twice but what was lost"
+    assert attempts.pop(onlooker.killed[0]) == 2 and set(attempts.values()) == {1}, "nothing ran twice but what was lost"
     for one in runs:
         updates = [line["update"] for line in read_lines(RunPaths(one.path).metrics) if line["phase"] == "rl"]
         assert updates == [1, 2, 3, 4, 5, 6], "each update once"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_head_node_that_is_killed_ends_the_sweep_in_one_line(root, capsys):
+    pytest.importorskip("ray", reason="needs the extra ray")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # A token of its own: nobody else on this machine may use the cluster of a test.
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_worker_niceness": "0"}
+    start = ["-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus", "1", "--include-dashboard", "false"]
+    start += ["--node-ip-address", "127.0.0.1", "--port", str(port), "--disable-usage-stats", "--object-store-memory", "80000000"]
+    patience = time.monotonic() + START_SECONDS
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,  # socket paths have to be short
+        started([*start, "--temp-dir", folder], **own) as head,
+    ):
+        while not answers(port):
+            assert head.poll() is None and time.monotonic() < patience
+            time.sleep(0.5)
+        address = {"RAY_ADDRESS": f"127.0.0.1:{port}"}
+        with started(["-m", "workbench", *words_of(root, "0"), "--launcher", "ray"], **own, **address) as process:
+            while not [one for one in list_runs(root) if one.state == "running" and one.phase not in (None, "generate")]:
+                assert process.poll() is None and time.monotonic() < patience, process.communicate()
+                time.sleep(0.2)
+            os.killpg(head.pid, signal.SIGKILL)
+            out, error = process.communicate(timeout=300)
+    assert process.returncode == 2, (out, error)
+    told = [line for line in error.splitlines() if line.startswith("workbench: ")]
+    assert len(told) == 1 and f"RAY_ADDRESS=127.0.0.1:{port}: the head node cannot be reached (nobody answers at " in told[0]
+    (lost,) = list_runs(root)
+    assert lost.state == "failed", "its worker went with the node"
+    assert main([*words_of(root, "0"), "--launcher", "foreground"]) == 0, capsys.readouterr().err
+    (run,) = list_runs(root)
+    assert run.run == lost.run and run.state == "finished", "the same command, elsewhere, goes on with the run"
+
+
+def answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ lives is read from its folder, which its worker locks, so that no run is ever ca
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from workbench.store.layout import RunPaths, folder_problem
 from workbench.store.status import process_identity, read_status, write_status
 
 _GIGA = 1024**3
+_HEAD_TRIES = 3
+_HEAD_SECONDS = 2.0
 _OBJECT_STORE_BYTES = 80 * 1024**2
 """Near Ray's least: tasks exchange nothing but the name of a folder."""
 
@@ -39,6 +42,7 @@ class RayLauncher:
         except ImportError:
             raise ConfigError("--launcher ray needs Ray, which is not installed; pip install -e '.[ray]'") from None
         self._ray: Any = ray
+        self._head = ""
         self._tasks: dict[Path, Any] = {}
         self._address = os.environ.get("RAY_ADDRESS")
         asked: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
@@ -94,7 +98,8 @@ class RayLauncher:
 
     def close(self) -> None:
         """Leave the cluster; one of this process ends with its tasks."""
-        self._ray.shutdown()
+        if self._head_answers():
+            self._ray.shutdown()
 
     def _connect(self) -> None:
         quiet = {"log_to_driver": False, "logging_level": "ERROR", "ignore_reinit_error": True}
@@ -102,13 +107,31 @@ class RayLauncher:
             if self._address:
                 self._ray.init(address=self._address, **quiet)
             else:
-                self._ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+                # On loopback, since it is for this process alone; and by itself Ray gives its workers what others leave of the cores.
+                own: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "_system_config": {"worker_niceness": 0}}
+                self._ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **own, **quiet)
+            self._head = str(self._ray.get_runtime_context().gcs_address)
         except Exception as error:  # where a part of it does not start in time, Ray raises just that
             raise self._lost(error) from None
+
+    def _head_answers(self) -> bool:
+        """Whether somebody listens where the head node is; Ray itself ends this process, without a word, a minute after nobody does."""
+        host, _, port = self._head.rpartition(":")
+        if not port.isdecimal():
+            return True
+        for left in reversed(range(_HEAD_TRIES)):
+            try:
+                with socket.create_connection((host.strip("[]"), int(port)), timeout=_HEAD_SECONDS):
+                    return True
+            except OSError:
+                time.sleep(_HEAD_SECONDS if left else 0)
+        return False
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[None]:
         try:
+            if not self._head_answers():
+                raise ConnectionError(f"nobody answers at {self._head}")
             yield
         except (ConnectionError, OSError, RuntimeError, self._ray.exceptions.RayError) as error:
             raise self._lost(error) from None
