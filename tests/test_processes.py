@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from workbench.cli import main
 from workbench.config import RunConfig, apply_overrides, dump_config, load_config, load_preset
 from workbench.dashboard.launch import command_line
 from workbench.errors import ConfigError, DeviceError, RunStopped, StoreError, WorkbenchError
-from workbench.jobs.processes import checked_port, error_file, launch_environment, what_ended
+from workbench.jobs.processes import checked_port, error_file, launch_command, launch_environment, what_ended
 from workbench.recipes import spread
 from workbench.recipes.amend import amend
 from workbench.recipes.execute import execute, prepare_run
@@ -176,6 +177,35 @@ def test_the_leaders_own_error_stands(tmp_path, monkeypatch):
     monkeypatch.setattr(spread, "launch_command", launched)
     with pytest.raises(WorkbenchError, match=r"^the environment broke at seed 7$"):
         execute(paths, queue=False, show_progress=False)
+
+
+MEMBER = """
+import torch
+from workbench.errors import PartnerError
+from workbench.rollout.team import join
+team = join()
+said = team.gather({"rank": team.rank, "text": "é" * team.rank, "number": 0.1 + 0.2})
+assert said == [{"rank": rank, "text": "é" * rank, "number": 0.1 + 0.2} for rank in range(2)], said
+assert team.agreed(team.leads) is True
+assert team.add_up(torch.tensor([1.0, team.rank])).tolist() == [2.0, 1.0]
+assert torch.get_num_threads() == 1
+if team.rank:
+    raise SystemExit(0)
+try:
+    team.gather(None)
+except PartnerError as error:
+    print("alone:", error)
+"""
+
+
+def test_processes_that_accelerate_starts_understand_one_another(tmp_path):
+    """Over gloo on the loopback interface; one that is left by its partner is told so."""
+    (tmp_path / "team_member.py").write_text(MEMBER, encoding="utf-8")
+    command = launch_command("team_member", processes=2, threads=1, port=checked_port(None))
+    environment = {**launch_environment(on_cpu=True), "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.count("alone: another process of the run has ended") == 1
 
 
 def tasks(paths: RunPaths) -> list[tuple[str, str]]:

@@ -125,7 +125,11 @@ def _reflection(row: Sequence[Any]) -> Reflection:
 
 
 def _tuples(values: Any) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values}
+    return {name: _frozen(value) if isinstance(value, list) else value for name, value in values}
+
+
+def _frozen(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(map(tuple, values)) if values and isinstance(values[0], list) else tuple(values)
 
 
 def _raise_what_happened(answer: Mapping[str, Any]) -> None:
