@@ -23,7 +23,9 @@ from tests.app_pages import shown
 from tests.small_runs import short_config
 from workbench.cli import main
 from workbench.errors import ConfigError, StoreError
+from workbench.jobs.combinations import combinations
 from workbench.jobs.resources import Resources
+from workbench.jobs.sweep import Foreman, Row
 from workbench.recipes.ray_launcher import RayLauncher, carry_on
 from workbench.store.files import read_lines
 from workbench.store.layout import RunPaths, create_run
@@ -171,6 +173,19 @@ def test_ray_that_is_not_installed_is_named_with_its_extra(monkeypatch, tmp_path
 def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path):
     told = carry_on(str(tmp_path / "elsewhere" / "run-1"), str(tmp_path))
     assert told is not None and f"does not see {tmp_path}/elsewhere/run-1: put the runs on a folder that all nodes share" in told
+
+
+def test_a_folder_that_is_not_shared_fails_its_runs_with_what_to_do(fake, tmp_path, monkeypatch):
+    ray = fake({"CPU": 1})
+    # The node's own file system: nothing is there under that path.
+    monkeypatch.setattr(ray, "hand", lambda folder, called_in: [carry_on(f"{tmp_path}/node-7{folder}", called_in)])
+    rows = [Row(one) for one in combinations(short_config(), ["seed=0,1"])]
+    told: list[str] = []
+    launcher = RayLauncher(Resources())
+    Foreman(tmp_path / "runs", rows, launcher, lambda config, above: create_run(tmp_path / "runs", config), tell=told.append).carry_out()
+    assert [row.state for row in rows] == ["failed", "failed"] and [row.launches for row in rows] == [1, 1], "trying again would not help"
+    assert all("put the runs on a folder that all nodes share, and name it with --runs-dir" in str(row.error) for row in rows)
+    assert ray.left == 1
 
 
 def test_a_worker_says_who_it_is_before_anything_else(tmp_path, monkeypatch):
