@@ -127,19 +127,21 @@ def test_what_is_finished_is_left_alone(first):
     before, told = run_names(root), list[str]()
     again, _ = carried_out(root, told)
     assert run_names(root) == before
-    assert [piece.row.paths.run_id for piece in again] == [piece.row.paths.run_id for piece in pieces]
+    assert [piece.row.paths for piece in again] == [piece.row.paths for piece in pieces]
     assert len(told) == 8 and all("finished before" in line for line in told)
 
 
 def test_a_study_goes_on_with_what_is_missing(first, tmp_path):
     root, pieces, _ = first
     copy = Path(shutil.copytree(root, tmp_path / "runs"))
-    lost = next(piece for piece in pieces if piece.arm == "sft-only" and piece.seed == 0)
-    shutil.rmtree(copy / lost.row.paths.run_id)
+    lost = next(piece for piece in pieces if piece.arm == "sft-only" and piece.seed == 0).row.paths
+    assert lost is not None
+    shutil.rmtree(copy / lost.run_id)
     again, _ = carried_out(copy, [])
     assert len(run_names(copy)) == 8
     made = next(piece for piece in again if piece.arm == "sft-only" and piece.seed == 0).row.paths
-    one, other = (REFLECT_RL.read(paths) for paths in (made, lost.row.paths))
+    assert made is not None
+    one, other = (REFLECT_RL.read(paths) for paths in (made, lost))
     assert all((one[name].scores == other[name].scores).all() for name in ("short", "long"))
 
 
@@ -174,7 +176,7 @@ def test_scores_are_by_task_and_paired(first, tmp_path):
     _, pieces, _ = first
     (found,) = collect(STUDY, pieces, tmp_path)
     assert set(found.scores) == {"short", "long"}
-    assert list(found.scores["long"]) == ["sft-reflect", "full", "sft-only", "random", "oracle-agent"] or "full" in found.scores["long"]
+    assert list(found.scores["long"]) == ["full", "sft-only", "random", "oracle-agent"]
     assert all(len(one) == 4 for one in found.scores["long"]["full"].values())  # four start states
     assert all((one == 1.0).all() for one in found.scores["long"]["oracle-agent"].values())
     assert all(one.mean() < 1.0 for one in found.scores["long"]["random"].values())

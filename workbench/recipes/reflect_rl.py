@@ -173,7 +173,8 @@ def make_collector(session: Session, players: Players) -> Collector:
         oracle_commands=config.record.oracle_commands,
         speaks=config.policy.scoring != "label",
     )
-    return Collector(session.make_env, Policy(players.policy, scoring=config.policy.scoring), reflection, rules, config.rl.rollout_batch_size)
+    policy = Policy(players.policy, scoring=config.policy.scoring)
+    return Collector(session.make_env, policy, reflection, rules, config.rl.rollout_batch_size)
 
 
 def reflection_player(session: Session, players: Players) -> ReflectionPlayer | None:

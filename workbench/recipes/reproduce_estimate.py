@@ -29,7 +29,7 @@ BANDWIDTH = 500e9
 """Bytes a second of its memory: what decoding waits for."""
 CHARACTERS_PER_TOKEN = 2.5
 """Of prompts with grids and commands, where no tokenizer is at hand to count."""
-SHAPES: dict[str, dict[str, int]] = {"gpt2-xl": {"n_layer": 48, "n_embd": 1600, "n_head": 25}}
+SHAPES: dict[str, dict[str, Any]] = {"gpt2-xl": {"n_layer": 48, "n_embd": 1600, "n_head": 25}}
 """Models whose configuration need not be asked of the hub (OpenAI's GPT-2, by its published configuration)."""
 
 

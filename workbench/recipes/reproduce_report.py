@@ -134,7 +134,7 @@ def world_table(study: Study, found: WorldResults, results: pd.DataFrame) -> str
     own = results[results["world"] == found.world.name] if len(results) else results
     header, measures = ["arm", "seeds"], [name for name in found.world.measures if found.scores.get(name)]
     for name in measures:
-        header += [found.world.measures[name], "place", f"less {study.arm(study.reference).title}", "paper"]
+        header += [found.world.measures[name], "place", f"minus {study.arm(study.reference).title}", "paper"]
     rows = []
     for name in dict.fromkeys(own["arm"]) if len(own) else ():
         of_arm = own[own["arm"] == name].set_index("measure")
