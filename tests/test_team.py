@@ -105,7 +105,7 @@ def finished(loop: OnlineLoop) -> OnlineLoop:
     return loop
 
 
-def numbers(loop: OnlineLoop) -> tuple[dict[str, Any], dict[str, Any]]:
+def numbers(loop: OnlineLoop) -> tuple[dict[Any, Any], dict[Any, Any]]:
     run = Run(loop.writer.paths)
     kept = [name for name in run.metrics().columns if not name.startswith("time")]
     judged = run.evaluations().drop(columns="time")

@@ -44,7 +44,7 @@ def check_processes(config: RunConfig) -> None:
     launch_environment(on_cpu=device.type == "cpu")
     if device.type != "cuda":
         return
-    if device.index is not None:
+    if ":" in config.device.device:
         raise ConfigError(
             f"device.device={config.device.device} names one GPU for {count} processes, which take one each; use --set device.device=cuda"
         )

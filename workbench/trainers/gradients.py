@@ -34,7 +34,7 @@ def add_up_gradients(team: Team, parameters: Sequence[Tensor], loss: float) -> f
     for bucket in _buckets(needed):
         flat = torch.cat([(torch.zeros_like(one) if one.grad is None else one.grad).flatten() for one in bucket])
         team.add_up(flat)
-        for one, part in zip(bucket, flat.split([one.numel() for one in bucket]), strict=True):
+        for one, part in zip(bucket, flat.split_with_sizes([one.numel() for one in bucket]), strict=True):
             one.grad = part.view_as(one)
     return float(total)
 
