@@ -25,6 +25,7 @@ from typing import NamedTuple
 import torch
 from gpu_players import Bench, Shape, bench_of, vllm_rate
 
+from workbench.config import CacheImplementation
 from workbench.errors import WorkbenchError
 from workbench.models.decoding import FixedCache
 
@@ -41,7 +42,7 @@ PEAKS = {
     "RTX 3090": 71e12,
 }
 """Dense bfloat16 with float32 sums, FLOP/s, of the vendor's data sheets, by words of the device's name."""
-KINDS = ("dynamic", "static", "compiled")
+KINDS: tuple[CacheImplementation, ...] = ("dynamic", "static", "compiled")
 RUNS = 3
 
 
@@ -51,7 +52,7 @@ class Row(NamedTuple):
     model: str
     weights: str
     turns_per_second: float
-    decode: dict[str, float]
+    decode: dict[CacheImplementation, float]
     """Tokens per second by ``KINDS``."""
     vllm: float | None
     memory_gb: float | None
@@ -123,7 +124,7 @@ def measure(model: str, shape: Shape, device: torch.device, *, peak: float | Non
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     bench = bench_of(model, shape, device, smoke=smoke)
-    decode = {}
+    decode: dict[CacheImplementation, float] = {}
     for kind in KINDS:
         bench.reflection.fixed_cache = None
         bench.reflection.cache_implementation = kind

@@ -212,7 +212,7 @@ def vllm_rate(bench: Bench, shape: Shape) -> float | None:
     from vllm import LLM, SamplingParams
 
     with tempfile.TemporaryDirectory() as folder:
-        base: Any = bench.policy.model.get_base_model()  # type: ignore[operator,union-attr]
+        base: Any = bench.policy.model.get_base_model()  # type: ignore[operator]
         _plain(base).save_pretrained(folder)
         engine = LLM(model=folder, skip_tokenizer_init=True, gpu_memory_utilization=0.4, max_model_len=shape.tokens + shape.answer)
 
