@@ -18,6 +18,7 @@ from workbench.store.layout import RunPaths
 from workbench.store.solutions import write_tokens
 from workbench.store.writer import RunWriter
 from workbench.trainers.checkpoint import load_optimizer, save_checkpoint
+from workbench.trainers.optimizers import adamw
 from workbench.trainers.rlmec.objective import Clip
 from workbench.trainers.rlmec.samples import Sample
 from workbench.trainers.rlmec.update import PolicyUpdate, Terms, TokenRow, divisors, split_terms, token_columns, token_rows, token_terms
@@ -96,7 +97,7 @@ class PolicyTraining:
         if settings.gradient_checkpointing:
             self.player.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         parameters = [value for _, value in self.player.trainable_parameters()]
-        self.optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        self.optimizer = adamw(parameters, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
         kind = settings.lr_scheduler_type if settings.lr_scheduler_type != "constant" else "constant_with_warmup"
         self.scheduler = get_scheduler(
             kind, self.optimizer, num_warmup_steps=settings.warmup_steps, num_training_steps=max(1, settings.max_steps)
