@@ -323,7 +323,7 @@ def test_a_beginning_that_prompts_share_is_computed_once(name, monkeypatch):
     prompts = [[*head, 30], [*head, 31, 32], [*head, 30], [40, 41, 42], [*head, 30]]
     responses = [[20, 21], [22, 23, 24, 25], [26], [27, 28], [20, 21]]
     expected = [score_responses(player, [prompt], [response])[0] for prompt, response in zip(prompts, responses, strict=True)]
-    fed = []
+    fed: list[int] = []
     forward = LanguageModel.forward
 
     def counted(self, batch, **extra):
@@ -331,7 +331,7 @@ def test_a_beginning_that_prompts_share_is_computed_once(name, monkeypatch):
         return forward(self, batch, **extra)
 
     monkeypatch.setattr(LanguageModel, "forward", counted)
-    scored = []
+    scored: list[int] = []
     found = score_responses(player, prompts, responses, on_batch=scored.append)
     for one, other in zip(found, expected, strict=True):
         assert one == pytest.approx(other, abs=5e-5)

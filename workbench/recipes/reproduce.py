@@ -13,11 +13,12 @@ from workbench.errors import ConfigError, nearest
 from workbench.jobs.combinations import Combination
 from workbench.jobs.sweep import Foreman, Launcher, Row
 from workbench.recipes.reproduce_reflect_rl import REFLECT_RL
+from workbench.recipes.reproduce_rlmec import RLMEC
 from workbench.recipes.reproduce_study import Study, World
 from workbench.store.layout import RunPaths
 from workbench.store.pace import worked_seconds
 
-STUDIES: dict[str, Study] = {one.name: one for one in (REFLECT_RL,)}
+STUDIES: dict[str, Study] = {one.name: one for one in (REFLECT_RL, RLMEC)}
 
 
 class Piece(NamedTuple):

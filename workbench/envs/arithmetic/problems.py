@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from workbench.envs.arithmetic.chains import SIZES, draw_chain
@@ -70,6 +71,11 @@ def make_problems(task: str, *, count: int, stage: str | None = None, split: str
         raise EnvError(f"{task}: unknown split {split!r}; {nearest(str(split), SPLITS)}")
     if count < 1:
         raise EnvError(f"{task}: the number of problems must be at least 1, found {count}")
+    return _drawn(task, count, stage, split, seed)
+
+
+@lru_cache(maxsize=16)  # checks before a run, the run itself and its branches ask for the same ones
+def _drawn(task: str, count: int, stage: str, split: str, seed: int) -> tuple[Problem, ...]:
     dice = generator(seed, "problems", task, stage, split)
     found: dict[str, Problem] = {}
     for _ in range(TRIES * count):

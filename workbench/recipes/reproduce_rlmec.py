@@ -1,0 +1,137 @@
+"""The study of RLMEC (Chen et al., Findings of ACL 2024, arXiv 2401.06081): token rewards against rewards of whole answers and supervision.
+
+All arms of a seed share problems, warmed-up policy, answers, rewrites and reward model (but for the arm that trains one without identity
+pairs), and take the same number of updates of the same number of tokens.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from workbench.config import RunConfig
+from workbench.recipes.reproduce_study import Arm, Claim, Outcome, Outcomes, Study, World
+from workbench.store.layout import RunPaths
+from workbench.store.reader import Run
+from workbench.store.solutions import read_evaluated, recorded_updates
+
+_AGAIN = "phases=[policy,evaluate]"
+_SHARED = "warm-up"
+ARMS = (
+    Arm(_SHARED, "warm-up alone", ("phases=[generate,sft-policy,sample,rewrite,reward-model,score,evaluate]",)),
+    Arm("rlmec", "RLMEC", (_AGAIN,), parent=_SHARED),
+    Arm("sft", "SFT on reference solutions", (_AGAIN, "rlmec.method=sft"), parent=_SHARED),
+    Arm("rft", "RFT: own right answers", (_AGAIN, "rlmec.method=rft"), parent=_SHARED),
+    Arm("dpo", "DPO: right before wrong answers", (_AGAIN, "rlmec.method=dpo"), parent=_SHARED),
+    Arm("ppo-sequence", "PPO, one reward an answer", (_AGAIN, "rlmec.method=ppo-sequence"), parent=_SHARED),
+    Arm("grpo-sequence", "GRPO, one reward an answer", (_AGAIN, "rlmec.method=grpo-sequence"), parent=_SHARED),
+    Arm("no-rl", "without token rewards", (_AGAIN, "rlmec.objective.rl_coef=0"), parent=_SHARED),
+    Arm("no-imitation", "without imitation", (_AGAIN, "rlmec.objective.imitation_coef=0"), parent=_SHARED),
+    Arm(
+        "flat-weights",
+        "all tokens imitated alike",
+        (_AGAIN, "rlmec.objective.edited_weight=1", "rlmec.objective.kept_weight=1"),
+        parent=_SHARED,
+    ),
+    Arm(
+        "no-identity",
+        "reward model without identity pairs",
+        ("phases=[reward-model,score,policy,evaluate]", "rlmec.reward_model.identity_pairs=false"),
+        parent=_SHARED,
+    ),
+    Arm("uniform", "the same reward for every token (control)", (_AGAIN, "rlmec.objective.reward=uniform"), parent=_SHARED),
+    Arm("shuffled", "rewards dealt out anew (control)", (_AGAIN, "rlmec.objective.reward=shuffled"), parent=_SHARED),
+    Arm(
+        "oracle-mask",
+        "true edits and the teacher's rewrites (bound)",
+        (_AGAIN, "rlmec.objective.reward=oracle-mask", "rlmec.objective.rewriter=teacher"),
+        parent=_SHARED,
+    ),
+)
+EVERY = tuple(arm.name for arm in ARMS)
+MEASURES = {"test": "accuracy"}
+WORLDS = (
+    World("arithmetic", "chains of arithmetic", {"tiny": "arithmetic-rlmec"}, {}, MEASURES, EVERY, seeds=5),
+    World(
+        "gsm8k",
+        "GSM8K",
+        {"paper": "gsm8k-rlmec"},
+        {"paper": ("device.device=cuda",)},
+        MEASURES,
+        tuple(name for name in EVERY if name != "oracle-mask"),  # a chat model's edits are not known to be the fewest
+        seeds=3,
+    ),
+    World(
+        "questions",
+        "multiple-choice questions",
+        {"paper": "qa-rlmec"},
+        {"paper": ("device.device=cuda",)},
+        MEASURES,
+        tuple(name for name in EVERY if name != "oracle-mask"),
+        seeds=3,
+    ),
+)
+CLAIMS = (
+    Claim("rlmec", "sft", "better than supervision"),
+    Claim("rlmec", "rft", "better than imitating own right answers"),
+    Claim("rlmec", "dpo", "better than preferences"),
+    Claim("rlmec", "ppo-sequence", "better than PPO with one reward an answer"),
+    Claim("rlmec", "grpo-sequence", "better than GRPO with one reward an answer"),
+    Claim("rlmec", "no-rl", "token rewards help"),
+    Claim("rlmec", "no-imitation", "imitation of rewrites helps"),
+    Claim("rlmec", "flat-weights", "weight on edited tokens helps"),
+    Claim("rlmec", "no-identity", "identity pairs help"),
+    Claim("rlmec", "uniform", "it matters which tokens lose"),
+    Claim("rlmec", "shuffled", "it matters which tokens are rewarded"),
+)
+
+
+def read(paths: RunPaths) -> Outcomes:
+    """Which problems of the test were answered rightly in a run's last evaluation."""
+    answers = read_evaluated(paths, recorded_updates(paths, kind="evaluations")[-1])
+    return {"test": Outcome(tuple(one.problem_id for one in answers), np.array([one.is_right for one in answers], dtype=np.float64))}
+
+
+def curve(paths: RunPaths) -> "pd.Series[float]":
+    """Accuracy on the validation problems by update."""
+    frame = Run(paths).evaluations()
+    if "success_rate" not in frame:
+        return pd.Series(dtype=float)
+    own = frame[frame["phase"] == "policy"].dropna(subset=["success_rate"])
+    return own.set_index("update")["success_rate"].astype(float)
+
+
+def budget(line: Sequence[RunConfig]) -> Mapping[str, str]:
+    """Solutions of the warm-up, answers that were sampled, examples of the reward model, updates and tokens of the policy."""
+    found: dict[str, str] = {}
+    for config in line:
+        settings = config.rlmec
+        if "sft-policy" in config.phases:
+            warm_up = config.sft_policy
+            rows = warm_up.max_steps * warm_up.per_device_train_batch_size * warm_up.gradient_accumulation_steps
+            found["warm-up solutions"] = f"{rows:,} ({settings.problems.warm_up:,} different)"
+        if "sample" in config.phases:
+            count = settings.problems.train * settings.sampling.samples_per_problem
+            found["answers sampled"] = f"{count:,} to {settings.problems.train:,} problems"
+        if "reward-model" in config.phases and settings.method == "rlmec":
+            training = settings.reward_model.training
+            rows = training.max_steps * training.per_device_train_batch_size * training.gradient_accumulation_steps
+            found["reward model examples"] = f"{rows:,}"
+        if "policy" in config.phases:
+            policy = settings.policy
+            each = f"{policy.tokens_per_update:,} tokens" if policy.tokens_per_update else f"{policy.solutions_per_update:,} solutions"
+            found["policy updates"] = f"{policy.max_steps:,} of {each}"
+    return found
+
+
+RLMEC = Study(
+    name="rlmec",
+    title="RLMEC",
+    reference="rlmec",
+    arms=ARMS,
+    worlds=WORLDS,
+    read=read,
+    curve=curve,
+    budget=budget,
+    claims=CLAIMS,
+)
