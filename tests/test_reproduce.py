@@ -220,7 +220,7 @@ def test_the_report_has_every_table(first, tmp_path, capsys):
     assert np.isclose(runs[(runs["arm"] == "full")]["long"].mean(), row["mean"])
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| a chain: Reflect-RL |" in text and "48 (6 updates)" in text
-    assert "secondary" in text and "oracle agent" in text
+    assert "secondary" in text and "oracle agent" in text and "| turns taken |" in text
     assert r"\begin{tabular}{lrrrr}" in (tmp_path / "results.tex").read_text(encoding="utf-8")
     assert json.loads(json.dumps(told))["finished"] == 8
 

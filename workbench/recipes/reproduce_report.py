@@ -87,7 +87,7 @@ def markdown(study: Study, pieces: Sequence[Piece], results: Sequence[WorldResul
         "them, tasks. Differences are paired by seed and task; one counts as shown where that interval and Student's t over seeds both "
         "leave out 0.",
         "## Budgets",
-        budget_table(study, pieces),
+        budget_table(study, pieces, tables["runs"]),
     ]
     for found in results:
         parts += [f"## {found.world.title}", world_table(study, found, tables["results"]), *unranked(study, found)]
@@ -113,20 +113,22 @@ def table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def budget_table(study: Study, pieces: Sequence[Piece]) -> str:
-    """What every arm was given, and how many turns its online learning took."""
-    rows, told = [], set()
-    names: dict[str, None] = {}
-    budgets = []
+def budget_table(study: Study, pieces: Sequence[Piece], runs: pd.DataFrame) -> str:
+    """What every arm was given, and how many turns its online learning took of that: the mean over its finished runs."""
+    budgets: dict[tuple[str, str], Mapping[str, str]] = {}
+    titles = {(piece.world.name, piece.arm): f"{piece.world.title}: {study.arm(piece.arm).title}" for piece in pieces if piece.is_shown}
     for piece in pieces:
-        if piece.is_shown and (piece.world.name, piece.arm) not in told:
-            told.add((piece.world.name, piece.arm))
-            found = study.budget(piece.line())
-            names.update(dict.fromkeys(found))
-            budgets.append((piece, found))
-    for piece, found in budgets:
-        rows.append([f"{piece.world.title}: {study.arm(piece.arm).title}", *(found.get(name, "") for name in names)])
-    return table_lines(["arm", *names], rows)
+        key = (piece.world.name, piece.arm)
+        if key in titles and key not in budgets:
+            budgets[key] = study.budget(piece.line())
+    names = list(dict.fromkeys(name for found in budgets.values() for name in found))
+    finished = runs[(runs["state"] == "finished") & (runs["turns"] > 0)]
+    turns = finished.groupby(["world", "arm"])["turns"].mean().to_dict()
+    rows = [
+        [titles[key], *(found.get(name, "") for name in names), f"{turns[key]:,.0f}" if key in turns else ""]
+        for key, found in budgets.items()
+    ]
+    return table_lines(["arm", *names, "turns taken"], rows)
 
 
 def world_table(study: Study, found: WorldResults, results: pd.DataFrame) -> str:
