@@ -116,6 +116,11 @@ class DataConfig(Section):
     label_shuffles: Count = Field(
         1, description="Label orders that each policy example is taught with; raise it where examples are few and would be learned by heart"
     )
+    line_answers: bool = Field(
+        False,
+        description="Teach the policy beside its choice to say at the end of every listed command whether it is the one; "
+        "a model without pre-training then learns sooner to look labels up",
+    )
     warm_up_rows: Count | None = Field(
         None, description="Examples that each warm-up learns from, drawn by lot among those of training; all of them when empty"
     )

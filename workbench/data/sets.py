@@ -25,7 +25,7 @@ from pyarrow import parquet
 from workbench.config import DataConfig
 from workbench.data.generate import Example
 from workbench.errors import DataError
-from workbench.prompts import Label, PromptBuilder, assign_labels, policy_text, reflection_text
+from workbench.prompts import ACTION, Label, PromptBuilder, assign_labels, policy_text, reflection_text
 from workbench.seeding import generator
 
 SETS = ("sft", "sft_reflection", "sft_policy", "sft_reflection_positive", "sft_policy_positive")
@@ -72,13 +72,41 @@ def reflection_row(example: Example, prompts: PromptBuilder, eos_id: int, *, max
 def policy_row(
     example: Example, number: int, prompts: PromptBuilder, config: DataConfig, *, seed: int, with_reflection: bool, speaks: bool = False
 ) -> Row:
-    """Prompt and label, or with ``speaks`` the whole command; the loss covers exactly that."""
+    """Prompt and label, or with ``speaks`` the whole command; the loss covers exactly that, and the :func:`line_answers` where wanted."""
     labels = example_labels(example, number, prompts.labels, seed=seed)
     ids = prompts.encode(example.reflection) if with_reflection else None
     prompt = prompts.policy(example.task_statement, example.observation, ids, example.commands, labels).token_ids
     taught = taught_command(example, config)
     answer = list(prompts.command(taught)) if speaks else [labels[example.commands.index(taught)].token_id]
-    return Row([*prompt, *answer], [IGNORED] * len(prompt) + answer)
+    lines = [IGNORED] * len(prompt)
+    if config.line_answers and not speaks:
+        lines = line_answers(len(prompt), prompts, example.commands, answer[0], example.commands.index(taught))
+    return Row([*prompt, *answer], lines + answer)
+
+
+def line_answers(length: int, prompts: PromptBuilder, commands: Sequence[str], label: int, chosen: int) -> list[int]:
+    """What is asked at the end of every listed command: its label if it is the one, and otherwise how ``# Action:`` begins.
+
+    One label at the end of a prompt says little about where to look. Asked line by line, a model that starts from nothing learns to
+    compare commands with the reflection in about a third of the steps. Nothing of it is fed: the prompt's own tokens stay.
+
+    Args:
+        length: Of the prompt, in tokens.
+        prompts: Its builder.
+        commands: Listed in it.
+        label: Token of the chosen command's label.
+        chosen: Its place in the list.
+
+    Returns:
+        A label per token of the prompt as ``transformers`` counts them (what is said after a line belongs to the next token).
+    """
+    other = prompts.encode(ACTION)[0]
+    targets = [IGNORED] * length
+    place = length - len(prompts.encode(ACTION))
+    for number in reversed(range(len(commands))):
+        targets[place] = label if number == chosen else other
+        place -= 1 + len(prompts.encode(f" {commands[number]}\n"))
+    return targets
 
 
 def write_sets(

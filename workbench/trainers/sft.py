@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, get_scheduler
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -22,8 +21,9 @@ from trl.trainer.sft_trainer import SFTTrainer
 from workbench.config import SFTSettings
 from workbench.data.sets import IGNORED, Row
 from workbench.errors import DataError
-from workbench.models.language_model import LanguageModel, left_padded
+from workbench.models.language_model import LanguageModel
 from workbench.seeding import derived_seed, generator
+from workbench.trainers.label_loss import is_for_labels, label_loss
 from workbench.trainers.optimizers import adamw
 
 
@@ -157,25 +157,23 @@ def train_quietly(trainer: Trainer) -> None:
 
 
 class _Trainer(SFTTrainer):
-    """TRL's trainer, which answers for the last position alone where that is all that carries loss (the policy's label)."""
+    """TRL's trainer, with logits only where they are needed where a row ends in a label (the policy's)."""
 
     def __init__(self, player: LanguageModel, **arguments: Any) -> None:
         self.player = player
         super().__init__(**arguments)
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        """Mean negative log-likelihood of the answer tokens, nats: the same number either way, with less arithmetic for labels."""
-        taught_B = (inputs["labels"] != IGNORED).sum(1)
-        if return_outputs or int(taught_B.max()) > 1:
+        """Mean negative log-likelihood of the answer tokens, nats, and that of what lines are asked where they are."""
+        ids_BT, targets_BT, mask_BT = inputs["input_ids"], inputs["labels"], inputs["attention_mask"].bool()
+        if return_outputs or not is_for_labels(ids_BT, targets_BT, mask_BT):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
-        rows = [ids[mask.bool()].tolist() for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)]
-        batch = left_padded([row[:-1] for row in rows], self.player.pad_id, self.player.device)
-        logits_BV = self.player.forward(batch).logits[:, -1].float()
-        answers_B = torch.tensor([row[-1] for row in rows], device=logits_BV.device)
-        correct = (logits_BV.argmax(-1) == answers_B).float().mean()
-        self._metrics["train"]["mean_token_accuracy"].append(float(correct))
-        count = len(rows) if num_items_in_batch is None else num_items_in_batch
-        return cross_entropy(logits_BV, answers_B, reduction="sum") / count
+        rows, targets = ([one[mask].tolist() for one, mask in zip(part, mask_BT, strict=True)] for part in (ids_BT, targets_BT))
+        found = label_loss(self.player, rows, targets)
+        self._metrics["train"]["mean_token_accuracy"].append(found.accuracy)
+        # This pass's part of the optimizer step.
+        share = 1.0 if num_items_in_batch is None else int((targets_BT != IGNORED).sum()) / int(num_items_in_batch)
+        return (found.answers_B.sum() / len(rows) + found.lines) * share
 
 
 def _arguments(settings: SFTSettings, scratch: str, steps: int, player: LanguageModel, seed: int) -> SFTConfig:

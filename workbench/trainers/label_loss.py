@@ -1,0 +1,58 @@
+"""What a policy's warm-up minimises: the log-likelihood of labels, with logits only where one is asked for."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from workbench.data.sets import IGNORED
+from workbench.models.language_model import LanguageModel, left_padded
+
+
+class LabelLoss(NamedTuple):
+    """Of a batch of B rows."""
+
+    answers_B: Tensor
+    """Negative log-likelihood of each row's label, nats, with gradient."""
+    lines: Tensor
+    """Mean negative log-likelihood of the answers at the ends of lines, nats, with gradient; 0 where none is asked for."""
+    accuracy: float
+    """Share of rows whose label is the most probable token."""
+
+
+def is_for_labels(ids_BT: Tensor, targets_BT: Tensor, mask_BT: Tensor) -> bool:
+    """Whether rows end in one label each: it alone carries loss, or what carries loss besides is not the row's own text.
+
+    A row that is to be written carries loss on several tokens of its own.
+    """
+    own_B = ((targets_BT != IGNORED) & (targets_BT == ids_BT)).sum(1)
+    taught_B = (targets_BT != IGNORED).sum(1)
+    last_B = mask_BT.long().cumsum(1).argmax(1)
+    ends_B = targets_BT.gather(1, last_B[:, None])[:, 0] == ids_BT.gather(1, last_B[:, None])[:, 0]
+    foreign = bool((taught_B > own_B).any())
+    return bool(ends_B.all()) and (foreign or int(taught_B.max()) == 1)
+
+
+def label_loss(player: LanguageModel, rows: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> LabelLoss:
+    """Score every row's last token after what comes before it, and what is asked at the ends of lines.
+
+    Args:
+        player: The policy's language model, in the mode it is wanted in.
+        rows: Token ids, the label last.
+        targets: Per token what should come there, or ``IGNORED``; ``transformers``' order (the target of a position stands one further).
+    """
+    batch = left_padded([row[:-1] for row in rows], player.pad_id, player.device)
+    first = [next(place for place, target in enumerate(row) if target != IGNORED) for row in targets]
+    kept = max(len(row) - place for row, place in zip(rows, first, strict=True))
+    logits_BKV = player.forward(batch, positions_kept=kept).logits.float()
+    answers_B = torch.tensor([row[-1] for row in rows], device=logits_BKV.device)
+    last_BV = logits_BKV[:, -1]
+    lines = last_BV.new_zeros(())
+    if kept > 1:
+        asked = [[IGNORED] * (kept - len(row)) + list(row[-kept:-1]) for row in targets]
+        asked_BK = torch.tensor(asked, device=logits_BKV.device)
+        lines = cross_entropy(logits_BKV[:, :-1].flatten(0, 1), asked_BK.flatten(), ignore_index=IGNORED)
+    accuracy = float((last_BV.argmax(-1) == answers_B).float().mean())
+    return LabelLoss(cross_entropy(last_BV, answers_B, reduction="none"), lines, accuracy)
