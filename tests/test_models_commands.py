@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.chain_world import ChainWorld
 from tests.small_models import tiny_player
 from tests.small_runs import carry_on, short_config
 from workbench.errors import PromptError
@@ -13,10 +14,14 @@ from workbench.models.commands import COMMAND_ROOM, command_log_probs
 from workbench.models.loading import POLICY
 from workbench.models.policy import Decision, Policy
 from workbench.models.scoring import string_log_probs
+from workbench.recipes.advise import advisor
 from workbench.recipes.execute import prepare_run
 from workbench.recipes.reflect_rl import make_collector, training_rows
 from workbench.recipes.reproduce_verify import verify_run
 from workbench.recipes.session import open_session
+from workbench.recipes.what_if import open_players
+from workbench.rollout.what_if import Question
+from workbench.store.checkpoints import list_checkpoints
 from workbench.store.reader import Run
 from workbench.trainers.replay import ReplayBuffer, Step
 
@@ -151,3 +156,16 @@ def test_its_warm_up_teaches_whole_commands(spoken_run):
 
 def test_its_trajectories_play_again(spoken_run):
     assert verify_run(spoken_run, tell=lambda line: None)["equal"]
+
+
+def test_pages_ask_such_a_policy_as_it_is_scored(spoken_run):
+    name = Run(spoken_run).trajectories(phase="evaluate")["trajectory_id"][0]
+    trajectory = Run(spoken_run).trajectory(name)
+    turn = trajectory.turns[0]
+    newest = list_checkpoints(spoken_run, role="policy")[-1]
+    question = Question(trajectory.task_statement, turn.observation, turn.reflection, turn.admissible_commands, turn.labels)
+    considered = open_players(spoken_run, newest).consider(question, temperature=1.0)
+    assert considered.probabilities == pytest.approx(turn.probabilities, abs=1e-5)
+    env = ChainWorld()
+    observation, info = env.reset(seed=0)
+    assert sum(advisor(spoken_run)(env, observation, info).probabilities) == pytest.approx(1.0)
