@@ -230,12 +230,20 @@ def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
-TWENTY = ("rl.max_steps=20", "rl.save_steps=4", "rl.eval_steps=10", "phases=[rl, evaluate]")
+TWENTY = (
+    "rl.max_steps=20",
+    "rl.trajectories_per_update=16",
+    "rl.save_steps=4",
+    "rl.eval_steps=10",
+    "rl.eval_trajectories=16",
+    "evaluation.trajectories=32",
+    "phases=[rl, evaluate]",
+)
 
 
 @pytest.fixture(scope="module")
 def warmed_up(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
-    config = chain_config("phases=[generate, sft-reflection, sft-policy]")
+    config = chain_config("phases=[generate, sft-reflection, sft-policy]", "sft_reflection.max_steps=20", "sft_policy.max_steps=12")
     paths = prepare_run(tmp_path_factory.mktemp("parent"), config)
     execute(paths, queue=False, show_progress=False)
     return paths
