@@ -108,6 +108,8 @@ def test_on_the_cpu_they_share_the_cores():
 def test_recipes_and_spread_weights_that_cannot_be_are_refused(monkeypatch):
     with pytest.raises(ConfigError, match="recipe=rlmec trains on one process"):
         check_processes(apply_overrides(load_preset("arithmetic-rlmec"), [TWO]))
+    with pytest.raises(ConfigError, match=r"rl.algorithm=dpo trains on one process"):
+        check_processes(apply_overrides(RunConfig(), [TWO, "rl.algorithm=dpo"]))
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ConfigError, match="ACCELERATE_USE_FSDP=true: every process holds the whole model"):
         launch_environment(on_cpu=True)

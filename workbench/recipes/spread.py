@@ -29,7 +29,7 @@ _LIVE = ("running", "stopping")
 
 
 def check_processes(config: RunConfig) -> None:
-    """Refuse more processes than there is a place for, and recipes that have one.
+    """Refuse more processes than there is a place for, and what trains on one.
 
     Raises:
         ConfigError: The recipe trains on one process, or the processes shall share a named GPU.
@@ -40,6 +40,8 @@ def check_processes(config: RunConfig) -> None:
         return
     if config.recipe != "reflect-rl":
         raise ConfigError(f"recipe={config.recipe} trains on one process, found device.num_processes={count}; leave it at 1")
+    if config.rl.algorithm == "dpo" and "rl" in config.phases:
+        raise ConfigError(f"rl.algorithm=dpo trains on one process, found device.num_processes={count}; leave it at 1, or use another")
     device, _ = resolve_device(config.device)
     launch_environment(on_cpu=device.type == "cpu")
     if device.type != "cuda":
