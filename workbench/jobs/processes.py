@@ -48,8 +48,10 @@ def launch_environment(*, on_cpu: bool, environment: Mapping[str, str] = os.envi
             f"{asked}={environment[asked]}: every process holds the whole model, spread weights are not supported; unset it, "
             "and let policy.load_in_4bit or gradient_checkpointing make the model fit"
         )
-    ours = {"ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"} if on_cpu else {"ACCELERATE_USE_CPU": "false"}
-    return {**environment, **ours, "PYTHONUNBUFFERED": "1"}
+    ours = {"ACCELERATE_USE_CPU": str(on_cpu).lower(), "PYTHONUNBUFFERED": "1"}
+    if sys.platform == "linux":
+        ours["GLOO_SOCKET_IFNAME"] = "lo"  # a machine's own name need not lead back to it
+    return {**environment, **ours}
 
 
 def checked_port(port: int | None) -> int:
