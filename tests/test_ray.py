@@ -143,6 +143,19 @@ def test_a_head_node_that_is_not_there_or_goes_away_is_told(fake, monkeypatch):
         assert launcher.devices
 
 
+def test_a_busy_machine_gets_a_second_try_at_a_ray_of_its_own(fake, monkeypatch):
+    ray, begun = fake({"CPU": 2}), []
+
+    def init(**how: object) -> None:
+        begun.append(how)
+        if len(begun) == 1:
+            raise RuntimeError("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    assert len(RayLauncher(Resources()).devices) == 2
+    assert begun[0] == begun[1] and begun[0]["_system_config"] == {"worker_niceness": 0} and ray.left == 1
+
+
 def test_a_head_node_where_nobody_listens_is_noticed_before_ray_is_asked(fake, monkeypatch):
     monkeypatch.setattr("workbench.recipes.ray_launcher._HEAD_SECONDS", 0.01)
     ray = fake({"CPU": 2})
@@ -331,7 +344,7 @@ def test_a_head_node_that_is_killed_ends_the_sweep_in_one_line(root, capsys):
     # A token of its own: nobody else on this machine may use the cluster of a test.
     own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_worker_niceness": "0"}
     start = ["-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus", "1", "--include-dashboard", "false"]
-    start += ["--node-ip-address", "127.0.0.1", "--port", str(port), "--disable-usage-stats", "--object-store-memory", "80000000"]
+    start += ["--port", str(port), "--disable-usage-stats", "--object-store-memory", "80000000"]
     patience = time.monotonic() + START_SECONDS
     with (
         tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,  # socket paths have to be short

@@ -19,6 +19,8 @@ from workbench.store.layout import RunPaths, folder_problem
 from workbench.store.status import process_identity, read_status, write_status
 
 _GIGA = 1024**3
+_LOCAL_TRIES = 2
+"""Of starting this machine's own Ray: its parts wait for one another for seconds, which on a busy machine is not always enough."""
 _HEAD_TRIES = 3
 _HEAD_SECONDS = 2.0
 _OBJECT_STORE_BYTES = 80 * 1024**2
@@ -103,16 +105,18 @@ class RayLauncher:
 
     def _connect(self) -> None:
         quiet = {"log_to_driver": False, "logging_level": "ERROR", "ignore_reinit_error": True}
-        try:
-            if self._address:
-                self._ray.init(address=self._address, **quiet)
-            else:
-                # On loopback, since it is for this process alone; and by itself Ray gives its workers what others leave of the cores.
-                own: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "_system_config": {"worker_niceness": 0}}
-                self._ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **own, **quiet)
-            self._head = str(self._ray.get_runtime_context().gcs_address)
-        except Exception as error:  # where a part of it does not start in time, Ray raises just that
-            raise self._lost(error) from None
+        # By itself Ray gives its workers only what others leave of the cores.
+        own: dict[str, Any] = {"object_store_memory": _OBJECT_STORE_BYTES, "_system_config": {"worker_niceness": 0}}
+        own = {"address": self._address} if self._address else {"address": "local", "include_dashboard": False, **own}
+        for left in reversed(range(1 if self._address else _LOCAL_TRIES)):
+            try:
+                self._ray.init(**own, **quiet)
+                self._head = str(self._ray.get_runtime_context().gcs_address)
+                return
+            except Exception as error:  # where a part of it does not start in time, Ray raises just that
+                if not left:
+                    raise self._lost(error) from None
+                self._ray.shutdown()
 
     def _head_answers(self) -> bool:
         """Whether somebody listens where the head node is; Ray itself ends this process, without a word, a minute after nobody does."""
