@@ -12,11 +12,13 @@ import pytest
 
 from tests.small_runs import CHAIN_SETTINGS, SHORT_SETTINGS
 from workbench.cli import main
+from workbench.config import apply_overrides, load_preset
 from workbench.errors import ConfigError, StoreError
 from workbench.jobs.sweep import Foreman
 from workbench.pictures.study import draw_study
 from workbench.recipes import reproduce
 from workbench.recipes.reproduce import Piece, duration, foreman_of, left_line, pieces_of, seconds_left
+from workbench.recipes.reproduce_estimate import dry_run, work_seconds
 from workbench.recipes.reproduce_reflect_rl import REFLECT_RL
 from workbench.recipes.reproduce_report import report
 from workbench.recipes.reproduce_results import collect
@@ -230,6 +232,30 @@ def test_a_report_of_nothing_says_so(tmp_path):
     told = report(STUDY, pieces, tmp_path, draw=draw_study)
     assert told["finished"] == 0
     assert "No run has finished yet." in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_tells_memory_and_measured_times_and_starts_nothing(first):
+    root, pieces, _ = first
+    before, told = run_names(root), list[str]()
+    missing = [piece._replace(row=replace(piece.row, state="waiting", paths=None)) if piece.seed else piece for piece in pieces]
+    found = dry_run(STUDY, missing, tell=told.append)
+    assert run_names(root) == before
+    assert [row["arm"] for row in found["runs"]] == ARMS * 2
+    assert all(row["gigabytes"] > 0 and row["how"] == "measured" for row in found["runs"])
+    each = {row["arm"]: row["seconds"] for row in found["runs"]}
+    assert found["seconds"] == pytest.approx(sum(each.values()))  # the other seed's four are still to be done
+    assert told[-1].startswith("8 runs, 4 of them finished; ") and "GB of memory at most" in told[-1]
+
+
+def test_time_on_a_gpu_is_reckoned_by_hand():
+    config = apply_overrides(load_preset("taxi-gpt2-xl"), ["phases=[sft-policy]", "sft_policy.max_steps=100"])
+    # 100 rows of 1,000 tokens through 1e9 weights: twice forwards (checkpointing), once backwards, 2e12 operations each, 40e12 a second.
+    assert work_seconds(config, 1000, 1e9) == pytest.approx(100 * 3 * 2e12 / 40e12)
+    played = apply_overrides(
+        config, ["phases=[evaluate]", "evaluation.trajectories=10", "env.options.horizon=20", "rl.rollout_batch_size=10"]
+    )
+    # 200 turns, each two prompts forwards; 20 batches that decode 100 tokens, a byte a weight at 500e9 bytes a second.
+    assert work_seconds(played, 1000, 1e9) == pytest.approx(200 * 2 * 2e12 / 40e12 + 20 * 100 * 1e9 / 500e9)
 
 
 def refused(capfd: pytest.CaptureFixture[str], words: Sequence[str]) -> str:

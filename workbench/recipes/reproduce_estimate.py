@@ -1,7 +1,8 @@
 """A dry run of a study: its runs, the memory they need and the time they take, measured where it can be and reckoned otherwise.
 
-Where no run like it is finished on this machine, time follows from arithmetic alone: two operations per weight and token forwards, twice
-that backwards through a frozen base, at the pace of :data:`SUSTAINED`. That tells hours from weeks and no more.
+Where no run like it is finished on this machine, time follows from arithmetic alone: two operations per weight and token forwards, as many
+backwards through a frozen base, at the pace of :data:`SUSTAINED`. Starting kernels and the data are left out, so it is a lower bound, which
+tells hours from weeks and no more.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ class Reckoned(NamedTuple):
     """Of device memory; None where the model's shape is not known here."""
     seconds: float | None
     how: str
-    """``measured`` or ``reckoned``."""
+    """Whether the time was measured, on other arms perhaps, or reckoned."""
 
 
 def dry_run(study: Study, pieces: Sequence[Piece], *, tell: Callable[[str], object]) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def reckon(config: RunConfig, pieces: Sequence[Piece], piece: Piece) -> Reckoned
     if config.policy.model == "tiny":
         guess = seconds_left([*(one for one in pieces if one.row.state == "finished"), piece])
         return Reckoned(gigabytes, guess, "measured on other arms")
-    return Reckoned(gigabytes, None if weights is None else work_seconds(config, tokens, weights), "reckoned")
+    return Reckoned(gigabytes, None if weights is None else work_seconds(config, tokens, weights), "reckoned, at least")
 
 
 def work_seconds(config: RunConfig, tokens: int, weights: float) -> float:
