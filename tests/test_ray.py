@@ -176,7 +176,8 @@ def test_a_head_node_where_nobody_listens_is_noticed_before_ray_is_asked(fake, m
 def test_ray_that_is_not_installed_is_named_with_its_extra(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     words = ["taxi-smoke", "--launcher", "ray", "--runs-dir", str(tmp_path / "runs")]
-    for command in (["train", *words], ["sweep", *words, "--over", "seed=0,1"]):
+    study = ["reproduce", "reflect-rl", "--worlds", "taxi", *words[1:]]
+    for command in (["train", *words], ["sweep", *words, "--over", "seed=0,1"], study):
         assert main(command) == 2
         error = capsys.readouterr().err
         assert error == "workbench: --launcher ray needs Ray, which is not installed; pip install -e '.[ray]'\n"
@@ -186,6 +187,15 @@ def test_ray_that_is_not_installed_is_named_with_its_extra(monkeypatch, tmp_path
 def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path):
     told = carry_on(str(tmp_path / "elsewhere" / "run-1"), str(tmp_path))
     assert told is not None and f"does not see {tmp_path}/elsewhere/run-1: put the runs on a folder that all nodes share" in told
+
+
+def test_a_study_that_is_only_looked_at_asks_for_no_cluster(fake, tmp_path, capsys):
+    ray = fake({"CPU": 2})
+    words = ["reproduce", "reflect-rl", "--worlds", "taxi", "--seeds", "1", "--launcher", "ray", "--runs-dir", str(tmp_path / "runs")]
+    assert main([*words, "--dry-run"]) == 0, capsys.readouterr().err
+    assert ray.started == [] and not (tmp_path / "runs").exists()
+    assert main([*words, "--devices", "cpu"]) == 2
+    assert "--devices is for --launcher local, found ray" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_shared_fails_its_runs_with_what_to_do(fake, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ConfigError, StoreError
+from workbench.recipes.arguments import resource_arguments
 from workbench.recipes.sweep_command import launcher_of
 from workbench.store.layout import STUDIES, find_run, run_root
 
@@ -24,15 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, metavar="N", help="how many (default: each world's own)")
     parser.add_argument("--worlds", nargs="+", default=[], metavar="W", help="only these")
     parser.add_argument("--arms", nargs="+", default=[], metavar="A", help="only these, and what they start from")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="a setting of all runs")
     parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="a setting of all runs"
+        "--launcher", choices=("local", "foreground", "ray"), default="local", help="processes of their own, this one, or Ray"
     )
-    parser.add_argument("--launcher", choices=("local", "foreground"), default="local", help="processes of their own, or this one")
     parser.add_argument("--devices", metavar="D,D", help="local: such as cuda:0,cuda:1; one run at a time on each")
     parser.add_argument("--out", type=Path, metavar="D", help="where tables and figures go (default: studies/ beside the runs)")
     parser.add_argument("--dry-run", action="store_true", help="list runs, memory and time, and do nothing")
     parser.add_argument("--report", action="store_true", help="write tables and figures of what is finished, and start nothing")
     parser.add_argument("--verify", metavar="RUN", help="play a stored run's trajectories again and name the first token that differs")
+    resource_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, *, draw: "Draw") -> Result:
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace, *, draw: "Draw") -> Result:
     pieces = pieces_of(
         study, scale=arguments.scale, worlds=arguments.worlds, arms=arguments.arms, seeds=arguments.seeds, overrides=arguments.overrides
     )
-    launcher = launcher_of(arguments)
+    launcher = launcher_of(arguments, starts=not (arguments.dry_run or arguments.report))
     foreman = foreman_of(pieces, root, launcher, tell=lambda line: print(line, flush=True))
     foreman.look()
     if arguments.dry_run:

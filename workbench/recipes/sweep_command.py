@@ -172,13 +172,19 @@ def _within(config: RunConfig, arguments: argparse.Namespace) -> RunConfig:
     return apply_overrides(config, [f"device.num_threads={arguments.cpus}"]) if cores else config
 
 
-def launcher_of(arguments: argparse.Namespace) -> Launcher:
+def launcher_of(arguments: argparse.Namespace, *, starts: bool = True) -> Launcher:
     """The launcher that ``--launcher`` and ``--devices`` name.
 
+    Args:
+        arguments: Of the command line.
+        starts: False where nothing will be started, so that no cluster is asked for.
+
     Raises:
-        ConfigError: A device is none, or does not go with the launcher.
+        ConfigError: A device is none, or does not go with the launcher, which may lack what it needs here.
+        StoreError: A cluster cannot be reached.
     """
-    return _launcher(arguments, _devices(arguments.devices, arguments.launcher))
+    devices = _devices(arguments.devices, arguments.launcher)
+    return _launcher(arguments, devices) if starts else LocalLauncher(devices)
 
 
 def _launcher(arguments: argparse.Namespace, devices: list[str]) -> Launcher:
