@@ -225,3 +225,11 @@ def test_the_page_opens_on_a_run_that_follows_nobody(run):
     shutil.rmtree(run.solutions / "probes")
     test = app("rewards", run=run.run_id).run()
     assert not test.exception and "No solution is followed" in words(test)
+
+
+def test_the_page_of_the_run_shows_the_policy_phase_and_leads_here(run):
+    test = shown("run", run=run.run_id)
+    assert {metric.label: metric.value for metric in test.metric}["Online updates"] == "6 / 6"
+    drawn = {chart.proto.id.rsplit("-", 1)[-1] for chart in test.get("plotly_chart")}
+    assert {"success_figure", "warmup_figure", "time_figure", "curve_loss/total", "curve_loss/imitation", "curve_reward/mean"} <= drawn
+    assert "Its solutions, token by token" in [link.proto.label for link in test.get("page_link")]

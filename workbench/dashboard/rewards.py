@@ -135,7 +135,7 @@ def _pick_update(paths: RunPaths, recorded: dict[str, list[int]]) -> tuple[str, 
 
 def _check(paths: RunPaths, tokens: pd.DataFrame, kind: str, update: int) -> None:
     """Draw what the tokens sum to beside what the run logged."""
-    count = f"{len(tokens):,} tokens of {tokens.groupby(['sample', 'visit']).ngroups:,} solutions"
+    count = f"Update {update}: {len(tokens):,} tokens of {tokens.groupby(['sample', 'visit']).ngroups:,} solutions"
     if kind == PROBES:
         st.caption(
             f"{count}. The same few solutions after every evaluation: nothing is learnt from these tables, so no loss was logged for them."

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -168,10 +169,19 @@ def _numbers(paths: RunPaths, summary: RunSummary, metrics: pd.DataFrame) -> Non
 def _online_updates(paths: RunPaths, metrics: pd.DataFrame) -> str:
     if not run_sections.has_online_phase(paths):
         return UNKNOWN
-    done = metrics.loc[metrics["phase"] == "rl", "update"].max()
-    settings = cache.config(paths).get("rl")
-    total = settings.get("max_steps") if isinstance(settings, dict) else None
+    phase = run_sections.online_phase(paths)
+    done = metrics.loc[metrics["phase"] == phase, "update"].max()
+    total = _planned_updates(cache.config(paths), phase)
     return f"{int(done) if is_number(done) else 0}{f' / {total}' if isinstance(total, int) else ''}"
+
+
+def _planned_updates(config: dict[str, Any], phase: str) -> int | None:
+    """As the settings have it; None where they do not say."""
+    own = config.get("rl") if phase == "rl" else config.get("rlmec")
+    rounds = own.get("rounds", 1) if phase == "policy" and isinstance(own, dict) else 1
+    settings = own.get("policy") if phase == "policy" and isinstance(own, dict) else own
+    steps = settings.get("max_steps") if isinstance(settings, dict) else None
+    return steps * rounds if isinstance(steps, int) and isinstance(rounds, int) else None
 
 
 def _time_taken(started: datetime | None, until: datetime | None) -> str:
