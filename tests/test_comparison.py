@@ -107,3 +107,9 @@ def test_arms_that_are_apart_have_one_place_each():
     found = ranking({"low": between(0.0, 0.1), "high": between(0.5, 0.6)})
     assert found.ranks == {"high": (1, 1), "low": (2, 2)}
     assert found.undecided == []
+
+
+def test_one_run_a_measure_has_no_interval():
+    found, band = aggregate([np.array([0.2]), np.array([0.8])]), performance_profile([np.array([0.5])], np.array([0.0, 0.9]))
+    assert found.mean == pytest.approx(0.5) and np.isnan([found.low, found.high]).all()
+    assert band.mean.tolist() == [1.0, 0.0] and np.isnan(band.low).all() and np.isnan(band.high).all()

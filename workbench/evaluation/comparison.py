@@ -102,20 +102,23 @@ def interquartile_mean(values: Array) -> float:
 def aggregate(by_measure: Sequence[Array]) -> Estimate:
     """Interquartile mean over the runs of all measures, with a stratified bootstrap interval: runs are drawn within each measure.
 
+    Where a measure has a single run nobody knows how it varies, and the interval is NaN.
+
     Args:
         by_measure: A mean score per seed for each measure, each (seeds,).
     """
     dice = generator(0, "stratified-bootstrap", len(by_measure))
     mean = interquartile_mean(np.concatenate(by_measure))
     drawn = np.concatenate([one[dice.integers(len(one), size=(RESAMPLES, len(one)))] for one in by_measure], axis=1)
-    low, high = _interval(trim_mean(drawn, proportiontocut=0.25, axis=1))
-    return Estimate(mean, low, high, float("nan"), float("nan"), min(map(len, by_measure)))
+    fewest, unknown = min(map(len, by_measure)), float("nan")
+    low, high = _interval(trim_mean(drawn, proportiontocut=0.25, axis=1)) if fewest > 1 else (unknown, unknown)
+    return Estimate(mean, low, high, unknown, unknown, fewest)
 
 
 def performance_profile(by_measure: Sequence[Array], thresholds: Array) -> Band:
     """Share of runs whose score exceeds each threshold, measures weighted alike, with a stratified bootstrap band.
 
-    Agarwal et al. 2021, section 4.2: the whole distribution of scores at once.
+    Agarwal et al. 2021, section 4.2: the whole distribution of scores at once. The band is NaN where a measure has a single run.
 
     Example:
         >>> performance_profile([np.array([0.2, 0.6])], np.array([0.0, 0.5, 0.9])).mean.tolist()
@@ -125,6 +128,8 @@ def performance_profile(by_measure: Sequence[Array], thresholds: Array) -> Band:
     above = [(one[:, None] > thresholds).astype(np.float64) for one in by_measure]
     samples = np.mean([one[dice.integers(len(one), size=(RESAMPLES // 4, len(one)))].mean(axis=1) for one in above], axis=0)
     low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    if min(map(len, by_measure)) < 2:
+        low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
     return Band(np.mean([one.mean(axis=0) for one in above], axis=0), low, high)
 
 

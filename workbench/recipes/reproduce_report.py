@@ -153,11 +153,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     if not pd.isna(row["rank_best"]):
         best, worst = int(row["rank_best"]), int(row["rank_worst"])
         place = str(best) if best == worst else f"{best} to {worst}"
-    apart = (
-        ""
-        if pd.isna(row["difference_mean"])
-        else f"{row['difference_mean']:+.3f} [{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
-    )
+    apart = "" if pd.isna(row["difference_mean"]) else _signed(row["difference_mean"], row["difference_low"], row["difference_high"])
     return [mean, place, apart, "" if pd.isna(row["paper"]) else f"{row['paper']:.2f}"]
 
 
@@ -173,39 +169,43 @@ def unranked(study: Study, found: WorldResults) -> list[str]:
 
 
 def claim_table(study: Study, results: Sequence[WorldResults], table: pd.DataFrame) -> str:
-    """What each comparison with the reference says: shown, refuted or undecided, by measure."""
+    """What each comparison with the reference says, where both arms have runs: shown, refuted or undecided, by measure."""
     rows = []
     for claim in study.claims:
         for found in results:
             for measure in found.world.measures:
-                rows.append(
-                    [
-                        claim.words,
-                        f"{found.world.title}, {found.world.measures[measure]}",
-                        *_judged(study, claim.worse, found, measure, table),
-                    ]
-                )
+                judged = _judged(study, claim.worse, found, measure, table)
+                if judged:
+                    rows.append([claim.words, f"{found.world.title}, {found.world.measures[measure]}", *judged])
     return table_lines(["expected", "where", "difference", "found"], rows)
 
 
 def _judged(study: Study, worse: str, found: WorldResults, measure: str, table: pd.DataFrame) -> list[str]:
     if not len(table):
-        return ["", "no runs"]
+        return []
     own = table[(table["world"] == found.world.name) & (table["measure"] == measure) & (table["arm"] == worse)]
     if not len(own) or pd.isna(own.iloc[0]["difference_mean"]):
-        return ["", "no runs"]
+        return []
     row = own.iloc[0]
-    told = f"{-row['difference_mean']:+.3f} [{-row['difference_high']:+.3f}, {-row['difference_low']:+.3f}]"
+    told = _signed(-row["difference_mean"], -row["difference_high"], -row["difference_low"])
     # The table's difference is the other arm less the reference: what lies below 0 there speaks for the reference.
     words = {"no": "shown", "yes": "refuted", "undecided": "undecided", "": "one seed: nothing to say"}
     return [told, words[str(row["verdict"])]]
 
 
+def _signed(mean: float, low: float, high: float) -> str:
+    # Adding 0 makes a rounded -0.0 positive.
+    found, first, last = (round(value, 3) + 0.0 for value in (mean, low, high))
+    return f"{found:+.3f} [{first:+.3f}, {last:+.3f}]"
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.3f}" if pd.isna(low) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def aggregate_lines(aggregated: pd.DataFrame) -> str:
     """Interquartile means."""
-    rows = [
-        [row["title"], f"{row['iqm']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", str(row["runs"])] for row in aggregated.to_dict("records")
-    ]
+    rows = [[row["title"], _with_interval(row["iqm"], row["low"], row["high"]), str(row["runs"])] for row in aggregated.to_dict("records")]
     return table_lines(["arm", "interquartile mean", "scores"], rows)
 
 
