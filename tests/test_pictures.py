@@ -12,7 +12,7 @@ from tests.store_records import make_trajectory
 from workbench.dashboard.run_figures import Band, success_figure
 from workbench.dashboard.turn_figures import probability_figure, strip_figure
 from workbench.errors import ConfigError
-from workbench.pictures import figure_svg, flip_book, show, trajectory_book
+from workbench.pictures import Strip, credit_picture, figure_svg, flip_book, show, trajectory_book
 from workbench.pictures.axis import Axis, round_places, written
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -137,3 +137,29 @@ def test_a_trajectory_becomes_a_book_with_a_frame_a_turn():
     groups = [element for element in parsed(picture.svg) if element.tag == f"{SVG}g"]
     assert len(groups) == len(record.turns)
     assert any(record.turns[0].command in text for text in words(picture.svg))
+
+
+def test_credit_is_drawn_token_by_token_with_its_number_and_gaps_stay_empty():
+    strips = [Strip("<wrong>", ["4", None, "\n", ""], [-0.1, None, 0.0, None], [0]), Strip("right", ["<", "9"], [0.05, 0.1])]
+    picture = credit_picture(strips, "credit & blame")
+    drawn = words(picture.svg)
+    assert [word for word in drawn if word in ("<wrong>", "right", "4", "↵", "■", "<", "9")] == [
+        "<wrong>",
+        "4",
+        "↵",
+        "■",
+        "right",
+        "<",
+        "9",
+    ]
+    assert "-0.10" in drawn and "0.05" in drawn and "credit & blame" in drawn
+    fills = [element.get("fill") for element in parsed(picture.svg).iter(f"{SVG}rect")][1:]
+    assert fills[0] == "rgba(213, 94, 0, 0.75)" and fills[1] == "white" and fills[-1] == "rgba(0, 114, 178, 0.75)"
+
+
+def test_long_strips_go_on_below_and_numbers_have_to_fit_the_tokens():
+    tall, short = (credit_picture([Strip("", ["a"] * count, [0.0] * count)], "x").svg for count in (60, 5))
+    heights = [float(parsed(svg).get("height", "")) for svg in (tall, short)]
+    assert heights[0] > 2 * heights[1] - 40 and len([word for word in words(tall) if word == "a"]) == 60
+    with pytest.raises(ConfigError, match="2 tokens and 1 numbers"):
+        credit_picture([Strip("s", ["a", "b"], [1.0])], "x")

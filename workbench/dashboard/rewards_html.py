@@ -38,11 +38,11 @@ class Measure:
 
 
 MEASURES = {
-    "reward": Measure("reward", "blue earns, red loses", BLUE),
+    "reward": Measure("reward", "blue earns, orange loses", BLUE),
     "reward model": Measure("reward_model_prob", "the stronger, the less likely the reward model would keep the token", ORANGE, rare=True),
     "policy": Measure("policy_prob", "the stronger, the less likely the policy finds the token", ORANGE, rare=True),
     "imitation weight": Measure("imitation_weight", "the stronger, the more the token counts in imitation", GREEN),
-    "loss": Measure("contribution", "purple adds to the loss, red takes from it", PURPLE),
+    "loss": Measure("contribution", "purple adds to the loss, orange takes from it", PURPLE),
 }
 """By what people choose."""
 _LABELS = (

@@ -87,7 +87,7 @@ def _sides(original: pd.DataFrame, rewrite: pd.DataFrame, columns: list[Aligned]
             st.html(side_html(rewrite, columns, "rewrite", measure))
     st.caption(
         f"{measure.words[0].upper()}{measure.words[1:]}; the number stands below each token, all of them under the pointer. "
-        "Thick edges: what the shortest edit takes away (red) and puts there (green), dashed where the other side has nothing. "
+        "Thick edges: what the shortest edit takes away (orange) and puts there (green), dashed where the other side has nothing. "
         "A wavy line: the token has to change, as the teacher knows. ↵ is a line break, ■ the end-of-text."
     )
 

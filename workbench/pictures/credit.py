@@ -10,7 +10,7 @@ from workbench.pictures.marks import INK, text
 from workbench.pictures.show import Picture
 
 WIDTH = 720
-_LEFT, _BOX, _HEIGHT, _GAP = 128, 29, 34, 10
+_LEFT, _BOX, _HEIGHT, _GAP = 112, 24, 34, 10
 _STRONGEST = 0.75
 
 
@@ -82,13 +82,13 @@ def _ground(value: float | None, full: float, above: str, below: str) -> str:
 def _box(x: float, y: float, token: str, words: str, ground: str, marked: bool) -> list[str]:
     edge = f'stroke="{INK}" stroke-width="2"' if marked else f'stroke="{see_through(GREY, 0.6)}"'
     shown = token.replace("\n", "↵") or "■"
-    size = 13 if len(shown) < 3 else 10 if len(shown) < 5 else 7
+    size = 13 if len(shown) < 3 else 9 if len(shown) < 5 else 6
     middle = x + _BOX / 2 - 1
     return [
-        f'<rect x="{x + 0.5:g}" y="{y + 0.5:g}" width="{_BOX - 3}" height="{_HEIGHT - 2}" rx="3" fill="{ground}" {edge}/>',
+        f'<rect x="{x + 0.5:g}" y="{y + 0.5:g}" width="{_BOX - 2}" height="{_HEIGHT - 2}" rx="3" fill="{ground}" {edge}/>',
         f'<text x="{middle:g}" y="{y + 15:g}" font-size="{size}" font-family="monospace" text-anchor="middle" fill="{INK}">'
         f"{escape(shown)}</text>",
-        text(middle, y + 28, words, size=8, anchor="middle"),
+        text(middle, y + 28, words, size=7, anchor="middle"),
     ]
 
 
