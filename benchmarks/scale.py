@@ -6,7 +6,8 @@
 Whole iterations of online learning on DangerousTaxi (collect, update, record) by the library's own loop. Players have random weights:
 how fast they are does not depend on what they have learned, but trajectories are short (a mistake ends them) and reflections go to
 their limit of 12 tokens. Reflections are sampled, so every turn pays for its own; a greedy player's are remembered, and the part
-`reflect` all but goes away. One iteration of each is not counted. Sizes that would not fit into ``--seconds`` are left out, and named.
+`reflect` all but goes away. One iteration of each is not counted. Turns are told per second and per CPU second, which others that use the
+machine meanwhile change little. Sizes that would not fit into ``--seconds`` are left out, and named.
 
 ``--plan`` measures nothing: it prints what GPT-2 XL would take on 1, 8 and 64 GPUs under the assumptions of ``scale_plan.py``.
 """
@@ -45,6 +46,8 @@ class Line(NamedTuple):
     trajectories: int
     turns: int
     seconds: float
+    cpu_seconds: float
+    """Of this process: what the iteration costs, also where others use the cores meanwhile."""
     parts: dict[str, float]
     prompt_tokens: float
     """A turn, of the policy."""
@@ -56,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--trajectories", type=int, default=32, help="per update, for the sizes (default: %(default)s)")
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES), help="millions of parameters")
-    parser.add_argument("--counts", nargs="+", type=int, default=list(TRAJECTORIES), help="trajectories per update, for the smallest size")
+    parser.add_argument("--counts", nargs="*", type=int, default=list(TRAJECTORIES), help="trajectories per update, for the smallest size")
     parser.add_argument("--seconds", type=float, default=600, help="begin nothing after this (default: %(default)s)")
     parser.add_argument("--plan", action="store_true", help="print the reckoned plan for GPT-2 XL, and measure nothing")
     options = parser.parse_args(argv)
@@ -77,9 +80,8 @@ def _measure(root: Path, options: argparse.Namespace) -> int:
     asked = [(size, options.trajectories) for size in options.sizes]
     asked += [(SMALLEST, count) for count in options.counts if (SMALLEST, count) not in asked]
     print(f"{options.threads} thread(s), DangerousTaxi, stage full, random weights, sampled reflections of 12 tokens\n")
-    print(
-        f"{'million':>8}{'per update':>12}{'turns':>8}{'tokens':>8}{'turns/s':>10}{'s/update':>10}" + "".join(f"{one:>9}" for one in PARTS)
-    )
+    heads = f"{'million':>8}{'per update':>12}{'turns':>8}{'tokens':>8}{'turns/s':>10}{'a CPU s':>10}{'s/update':>10}"
+    print(heads + "".join(f"{one:>9}" for one in PARTS))
     left_out = []
     for size, count in asked:
         if time.perf_counter() - started > options.seconds:
@@ -87,7 +89,7 @@ def _measure(root: Path, options: argparse.Namespace) -> int:
             continue
         line = iterate(paths, size, count, options.threads)
         told = f"{line.parameters / 1e6:>8.2f}{line.trajectories:>12}{line.turns:>8}{line.prompt_tokens:>8.1f}"
-        told += f"{line.turns / line.seconds:>10.1f}{line.seconds:>10.2f}"
+        told += f"{line.turns / line.seconds:>10.1f}{line.turns / line.cpu_seconds:>10.1f}{line.seconds:>10.2f}"
         print(told + "".join(f"{line.parts[part] / line.seconds:>9.0%}" for part in PARTS), flush=True)
     if left_out:
         print(f"left out for want of time: {', '.join(left_out)}")
@@ -108,15 +110,16 @@ def iterate(paths: RunPaths, size: str, count: int, threads: int) -> Line:
     players = session.players()
     loop = OnlineLoop(session.config, make_collector(session, players), session.tasks, session.writer, session.checkpoints(PHASE))
     loop.step()
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), time.process_time()
     metrics = loop.step()
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - spent
     turns = int(metrics["rollout/turns"])
     return Line(
         sum(weight.numel() for weight in players.policy.model.parameters()),
         count,
         turns,
         seconds,
+        cpu_seconds,
         {part: metrics[f"time/{part}_seconds"] for part in PARTS},
         metrics["rollout/prompt_tokens"] / turns,
     )
