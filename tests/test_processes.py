@@ -216,7 +216,7 @@ def tasks(paths: RunPaths) -> list[tuple[str, str]]:
 
 
 def assert_close(paths: RunPaths, other: RunPaths) -> None:
-    """Every number of every line within ``CLOSE``, and the same tasks."""
+    """Every number of every line within ``CLOSE`` (of itself where it is larger than 1), and the same tasks."""
     for name in ("metrics", "evaluations"):
         mine, theirs = (lines(getattr(one, name)) for one in (paths, other))
         assert len(mine) == len(theirs)
@@ -227,7 +227,9 @@ def assert_close(paths: RunPaths, other: RunPaths) -> None:
 
 def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return list(one) == list(other) and all(
-        abs(value - other[name]) <= CLOSE if isinstance(value, float) and isinstance(other[name], float) else value == other[name]
+        abs(value - other[name]) <= CLOSE * max(1.0, abs(value))
+        if isinstance(value, float) and isinstance(other[name], float)
+        else value == other[name]
         for name, value in one.items()
     )
 
