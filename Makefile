@@ -55,7 +55,9 @@ format: setup ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# JupyterLab shows no SVG of a notebook that it does not trust: without the first line the pictures would appear only as cells are run.
 lab: setup ## Open the notebooks in JupyterLab (on this machine only)
+	@$(BIN)/jupyter trust $(NOTEBOOKS) > /dev/null
 	WORKBENCH_RUNS="$${WORKBENCH_RUNS:-$(CURDIR)/runs}" $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks
 
 notebooks: setup ## Run every notebook in order and keep its output
