@@ -48,6 +48,7 @@ def shots(run: str, *, trajectory: str = "", turn: int = 0, say: str = "") -> li
         Shot("trajectory", at("trajectories", **step)),
         Shot("compare", at("compare")),
         Shot("reflections", at("reflections")),
+        Shot("rewards", at("rewards")),
         Shot("what-if", at("what_if", **step), lambda page: load_players(page, say)),
         Shot("data", at("data")),
         Shot("selection", "selection"),

@@ -143,7 +143,8 @@ def _check(paths: RunPaths, tokens: pd.DataFrame, kind: str, update: int) -> Non
         return
     metrics = cache.metrics(paths)
     rows = metrics[(metrics["phase"] == "policy") & (metrics["update"] == update)] if {"phase", "update"} <= set(metrics) else metrics[:0]
-    found = loss_check(tokens, rows.iloc[-1].to_dict() if len(rows) else {})
+    logged = {str(name): value for name, value in rows.iloc[-1].items() if is_number(value)} if len(rows) else {}
+    found = loss_check(tokens, logged)
     if found.empty:
         st.caption(f"{count}. This update's loss is not logged yet.")
         return

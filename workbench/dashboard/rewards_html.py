@@ -70,7 +70,7 @@ def side_html(tokens: pd.DataFrame, columns: Sequence[Aligned], side: Side, meas
         side: Which side it is.
         measure: What boxes are coloured by; its number stands below each token.
     """
-    rows: list[dict[str, Any]] = tokens.to_dict("records")
+    rows = [{str(name): value for name, value in row.items()} for row in tokens.to_dict("records")]
     strongest = max((abs(value) for value in tokens[measure.column].astype(float) if math.isfinite(value)), default=1.0) or 1.0
     lines: list[list[str]] = [[]]
     for column in columns[:MOST_TOKENS]:
