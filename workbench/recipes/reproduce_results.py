@@ -145,15 +145,11 @@ def title_of(study: Study, name: str) -> str:
 def curve_table(results: Sequence[WorldResults]) -> pd.DataFrame:
     """Mean learning curves with Student's 95 % band: columns world, arm, update, mean, low, high, seeds."""
     frames = [
-        over_seeds(list(by_seed.values()))
-        .reset_index(names="update")
-        .assign(world=found.world.name, arm=arm, seeds=len(by_seed))[_CURVE]
+        over_seeds(list(by_seed.values())).reset_index(names="update").assign(world=found.world.name, arm=arm, seeds=len(by_seed))[_CURVE]
         for found in results
         for arm, by_seed in found.curves.items()
     ]
-    return (
-        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_CURVE)
-    )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_CURVE)
 
 
 def aggregate_table(study: Study, results: Sequence[WorldResults]) -> pd.DataFrame:

@@ -80,9 +80,7 @@ def verify_run(paths: RunPaths, *, tell: Callable[[str], object]) -> dict[str, A
         tell(f"{batch.phase} {batch.update}, stage {batch.stage}: {len(own)} trajectories, {'equal' if found is None else 'different'}")
         first = first or found
     if not counts["trajectories"]:
-        raise StoreError(
-            f"run {paths.run_id} has no recorded trajectory that a kept checkpoint can play again; let it go on to evaluate"
-        )
+        raise StoreError(f"run {paths.run_id} has no recorded trajectory that a kept checkpoint can play again; let it go on to evaluate")
     told = told_line(session, first, counts)
     tell(told)
     return {"run": paths.run_id, "equal": first is None, **counts, "first_difference": first._asdict() if first else None, "told": told}
