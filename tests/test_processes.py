@@ -264,7 +264,7 @@ def when(paths: RunPaths, update: int, act: Any) -> threading.Thread:
     """Do something once a run has done so many updates."""
 
     def wait() -> None:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 1200
         while time.monotonic() < deadline and len(lines(paths.metrics) if paths.metrics.exists() else []) < update:
             time.sleep(0.02)
         act()
