@@ -183,7 +183,9 @@ def _base(
 
 
 def _gpt2_xl(smoke: bool) -> PreTrainedConfig:
-    return GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=400) if smoke else GPT2Config(n_embd=1600, n_layer=48, n_head=25)
+    if smoke:
+        return GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=400, bos_token_id=0, eos_token_id=0)
+    return GPT2Config(n_embd=1600, n_layer=48, n_head=25)
 
 
 def _qwen(smoke: bool) -> PreTrainedConfig:
