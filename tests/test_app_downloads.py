@@ -78,4 +78,4 @@ def test_lists_mixed_kinds_and_broken_text_become_text():
 
 def test_an_empty_table_makes_no_trouble():
     assert pd.read_parquet(io.BytesIO(parquet_bytes(pd.DataFrame()))).empty
-    assert csv_bytes(pd.DataFrame()) == b"\n"
+    assert csv_bytes(pd.DataFrame()) == b"\r\n"
