@@ -25,6 +25,11 @@ class SFTSettings(Section):
     logging_steps: Count = Field(20)
     gradient_checkpointing: bool = Field(False, description="Less memory, more arithmetic")
 
+    @property
+    def rows(self) -> int:
+        """How many rows are learnt from, repeated ones counted again."""
+        return self.max_steps * self.per_device_train_batch_size * self.gradient_accumulation_steps
+
 
 class ReplaySettings(Section):
     """Replay of successful trajectories, for algorithm=reinforce and rft."""

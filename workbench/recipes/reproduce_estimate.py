@@ -100,8 +100,7 @@ def work_seconds(config: RunConfig, tokens: int, weights: float) -> float:
     seconds = 0.0
     for phase, settings in (("sft-reflection", config.sft_reflection), ("sft-policy", config.sft_policy)):
         if phase in config.phases:
-            rows = settings.max_steps * settings.per_device_train_batch_size * settings.gradient_accumulation_steps
-            seconds += rows * (forward * (1 + settings.gradient_checkpointing) + backward) / SUSTAINED
+            seconds += settings.rows * (forward * (1 + settings.gradient_checkpointing) + backward) / SUSTAINED
     decode = said * weights * byte / BANDWIDTH  # of a batch at once
 
     def playing(trajectories: float) -> float:

@@ -59,14 +59,14 @@ def expected_seconds(config: RunConfig, device: str, runs: Sequence[RunSummary])
 def amounts(config: RunConfig) -> dict[str, float]:
     """Work in each phase: trajectories, or rows of training; phases whose work nobody can tell beforehand are missing."""
     both = {"sft-reflection": config.sft_reflection, "sft-policy": config.sft_policy}
-    rows = {phase: float(sft.max_steps * sft.per_device_train_batch_size * sft.gradient_accumulation_steps) for phase, sft in both.items()}
+    rows = {phase: float(sft.rows) for phase, sft in both.items()}
     if config.reflection.kind not in ("model", "shuffled"):
         rows["sft-reflection"] = 0.0
     return {
         "generate": float(config.data.trajectories + config.data.negatives),
         **rows,
         "rl": float(config.rl.max_steps * config.rl.trajectories_per_update),
-        "evaluate": float(config.evaluation.trajectories),
+        "evaluate": float(config.evaluation.trajectories * (1 + len(config.evaluation.stages))),
     }
 
 
