@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 from scipy.stats import trim_mean
 
 from workbench.errors import DataError
-from workbench.evaluation.label_efficiency import LEVEL, Estimate
+from workbench.evaluation.label_efficiency import Estimate
+from workbench.evaluation.statistics import LEVEL, student_half_width
 from workbench.seeding import generator
 
 Array = NDArray[np.float64]
@@ -49,9 +49,7 @@ def over_seeds_and_tasks(scores: Scores) -> Estimate:
     means = np.array([one.mean() for one in scores.values()])
     count, mean = len(means), float(means.mean())
     low, high = _interval(_resampled_means([scores[seed] for seed in scores]))
-    if count < 2:
-        return Estimate(mean, low, high, float("nan"), float("nan"), count)
-    half = float(means.std(ddof=1)) / np.sqrt(count) * float(stdtrit(count - 1, (1 + LEVEL) / 2))
+    half = float(student_half_width(means))
     return Estimate(mean, low, high, mean - half, mean + half, count)
 
 

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from workbench.errors import DataError
+from workbench.evaluation.statistics import LEVEL, student_half_width
 from workbench.seeding import generator
 
 KEYS = ("study", "pool", "design", "budget", "seed")
 RANDOM, CONTROL = "random", "shuffled"
-LEVEL, RESAMPLES = 0.95, 10_000
+RESAMPLES = 10_000
 
 
 class Estimate(NamedTuple):
@@ -67,7 +67,7 @@ def estimate(values: NDArray[np.float64]) -> Estimate:
         return Estimate(mean, np.nan, np.nan, np.nan, np.nan, count)
     drawn = generator(0, "bootstrap", count).integers(count, size=(RESAMPLES, count))
     low, high = np.quantile(values[drawn].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    half = float(np.std(values, ddof=1)) / np.sqrt(count) * float(stdtrit(count - 1, (1 + LEVEL) / 2))
+    half = float(student_half_width(values))
     return Estimate(mean, float(low), float(high), mean - half, mean + half, count)
 
 

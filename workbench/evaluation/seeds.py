@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
-LEVEL = 0.95
+from workbench.evaluation.statistics import student_half_width
 
 
 def over_seeds(curves: Sequence["pd.Series[float]"]) -> pd.DataFrame:
@@ -29,9 +27,5 @@ def over_seeds(curves: Sequence["pd.Series[float]"]) -> pd.DataFrame:
         return pd.DataFrame({"mean": [], "low": [], "high": []}, dtype=float)
     once = [curve[~curve.index.duplicated(keep="last")] for curve in curves]
     values = pd.concat(once, axis=1, join="inner").dropna().sort_index()
-    count = values.shape[1]
-    mean = values.mean(axis=1)
-    if count < 2:
-        return pd.DataFrame({"mean": mean, "low": np.nan, "high": np.nan}, index=values.index)
-    half = values.std(axis=1, ddof=1) / np.sqrt(count) * stdtrit(count - 1, (1 + LEVEL) / 2)
+    mean, half = values.mean(axis=1), student_half_width(values)
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half}, index=values.index)
