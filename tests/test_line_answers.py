@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from tests.small_play import CHAIN, play_config, world_examples, world_tokenizer
 from workbench.config import RunConfig, SFTSettings
@@ -58,14 +59,9 @@ def test_rows_are_told_apart():
     eos = int(world_tokenizer(CHAIN).eos_token_id)
     written = [reflection_row(one, prompts, eos, max_new_tokens=40) for one in EXAMPLES[:3]]
     for found, expected in ((rows(True), True), (rows(False), True), (written, False)):
-        width = max(len(row.input_ids) for row in found)
-        padded = [torch.tensor([[*part, *[filler] * (width - len(part))] for part in parts]) for parts, filler in _columns(found)]
-        assert is_for_labels(padded[0], padded[1], padded[2].bool()) is expected
-
-
-def _columns(found: list[Row]) -> list[tuple[list[list[int]], int]]:
-    masks = [[1] * len(row.input_ids) for row in found]
-    return [([row.input_ids for row in found], 0), ([row.labels for row in found], IGNORED), (masks, 0)]
+        columns = (([row.input_ids for row in found], 0), ([row.labels for row in found], IGNORED))
+        ids_BT, targets_BT = (pad_sequence([torch.tensor(one) for one in part], True, filler) for part, filler in columns)
+        assert is_for_labels(ids_BT, targets_BT) is expected
 
 
 def test_the_loss_is_that_of_whole_sequences():

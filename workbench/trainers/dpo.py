@@ -4,11 +4,12 @@ Rafailov et al. 2023 (arXiv 2305.18290), online, through TRL's ``DPOTrainer``; t
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import MultiplicativeLR
 
 from workbench.config import PolicySettings, RLSettings
 from workbench.errors import ConfigError
@@ -88,7 +89,7 @@ class DPO:
             self.policy.player,
             preferences,
             self.optimizer,
-            cast(torch.optim.lr_scheduler.LRScheduler, _Still(self.optimizer)),
+            MultiplicativeLR(self.optimizer, lambda _: 1.0),  # the loop sets the rate
             PolicySettings(
                 learning_rate=settings.learning_rate,
                 max_grad_norm=settings.max_grad_norm,
@@ -129,21 +130,3 @@ def turn_pairs(steps: Sequence[Step]) -> list[TurnPair]:
 def _answer(step: Step) -> tuple[int, ...]:
     """What the policy said: its label, or the whole command where that is scored."""
     return step.command_token_ids[step.chosen] if step.command_token_ids else (step.label_token_ids[step.chosen],)
-
-
-class _Still:
-    """A schedule that leaves the learning rate to the loop's own."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer = optimizer
-
-    def step(self) -> None:
-        """Nothing."""
-
-    def get_last_lr(self) -> list[float]:
-        """The rates as the loop has set them."""
-        return [float(group["lr"]) for group in self.optimizer.param_groups]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}

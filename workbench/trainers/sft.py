@@ -166,7 +166,7 @@ class _Trainer(SFTTrainer):
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """Mean negative log-likelihood of the answer tokens, nats, and that of what lines are asked where they are."""
         ids_BT, targets_BT, mask_BT = inputs["input_ids"], inputs["labels"], inputs["attention_mask"].bool()
-        if return_outputs or not is_for_labels(ids_BT, targets_BT, mask_BT):
+        if return_outputs or not is_for_labels(ids_BT, targets_BT):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
         rows, targets = ([one[mask].tolist() for one, mask in zip(part, mask_BT, strict=True)] for part in (ids_BT, targets_BT))
         found = label_loss(self.player, rows, targets)
