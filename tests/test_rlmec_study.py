@@ -5,7 +5,7 @@ import pytest
 from tests.rlmec_runs import small_rlmec
 from tests.small_runs import lines, run_config
 from workbench.recipes.reproduce import pieces_of, study_of
-from workbench.recipes.reproduce_rlmec import RLMEC, budget, curve, read
+from workbench.recipes.reproduce_rlmec import RLMEC, budget, read
 from workbench.store.solutions import read_problems
 
 WORLD = RLMEC.world("arithmetic")
@@ -56,5 +56,5 @@ def test_scores_are_read_problem_by_problem(tmp_path):
     found = read(paths)["test"]
     assert list(found.tasks) == [problem.problem_id for problem in read_problems(paths) if problem.split == "test"]
     assert found.scores.mean() == lines(paths.evaluations)[-1]["success_rate"]
-    assert list(curve(paths).index) == [0, 3, 6]
+    assert list(RLMEC.curve(paths).index) == [0, 3, 6]
     assert study_of("rlmec") is RLMEC

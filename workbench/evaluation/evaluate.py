@@ -71,6 +71,11 @@ def evaluate(
     return Evaluation(trajectories, wilson_interval(sum(trajectory.success for trajectory in trajectories), count))
 
 
+def evaluation_name(stage: str, stages: Sequence[str]) -> str:
+    """What seeds the evaluation of ``stage`` at the end of a run; the last of the environment's ``stages`` goes without its name."""
+    return "evaluate" if stage == stages[-1] else f"evaluate-{stage}"
+
+
 def assignments_for(
     tasks: Sequence[str], *, stage: str, count: int, seed: int, phase: str, update: int, name: str = ""
 ) -> list[Assignment]:

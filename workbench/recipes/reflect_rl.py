@@ -23,7 +23,7 @@ from workbench.data.sets import EXAMPLES_FILE, Row, policy_row, read_examples, r
 from workbench.data.teachers import make_teacher
 from workbench.data.warm_up import warm_up_examples, with_other_reflections
 from workbench.errors import ConfigError, RunStopped
-from workbench.evaluation.evaluate import evaluate
+from workbench.evaluation.evaluate import evaluate, evaluation_name
 from workbench.models.commands import COMMAND_ROOM
 from workbench.models.language_model import LanguageModel
 from workbench.models.loading import POLICY, REFLECTION, Players
@@ -219,10 +219,10 @@ def fine_tune(session: Session) -> None:
 def judge(session: Session) -> None:
     """Evaluate the policy over the configured split, last on the full task, and write what was played."""
     config = session.config
-    settings, last = config.evaluation, session.make_env().stages[-1]
+    settings, own = config.evaluation, session.make_env().stages
     update = config.rl.max_steps if "rl" in config.phases else 0
     collector = shared(make_collector(session, session.players()), session.team)
-    stages = list(dict.fromkeys([*settings.stages, last]))
+    stages = list(dict.fromkeys([*settings.stages, own[-1]]))
 
     def played(bar: "tqdm[Any]") -> None:
         bar.update(1)
@@ -240,7 +240,7 @@ def judge(session: Session) -> None:
                 temperature=settings.temperature,
                 phase="evaluate",
                 update=update,
-                name="evaluate" if stage == last else f"evaluate-{stage}",
+                name=evaluation_name(stage, own),
                 on_done=lambda trajectory: played(bar),
             )
             values = {"phase": "evaluate", "update": update, "stage": stage, "split": settings.split, **found.values()}

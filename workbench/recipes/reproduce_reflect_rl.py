@@ -4,16 +4,16 @@ All arms of a world and seed share one set of data, one split of the tasks and, 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.config import RunConfig
-from workbench.recipes.reproduce_study import Arm, Claim, Known, Outcome, Outcomes, Study, World
+from workbench.recipes.reproduce_study import Arm, Claim, Known, Outcome, Outcomes, Study, World, validation_curve
 from workbench.store.layout import RunPaths
 from workbench.store.outcomes import outcomes
-from workbench.store.reader import Run
 
 _AGAIN = "phases=[rl,evaluate]"
 ARMS = (
@@ -115,24 +115,14 @@ def read(paths: RunPaths) -> Outcomes:
     return found
 
 
-def curve(paths: RunPaths) -> "pd.Series[float]":
-    """Success on the validation tasks of the whole task, by update."""
-    frame = Run(paths).evaluations()
-    if "success_rate" not in frame:
-        return pd.Series(dtype=float)
-    own = frame[frame["phase"] == "rl"].dropna(subset=["success_rate"])
-    return own.set_index("update")["success_rate"].astype(float)
-
-
 def budget(line: Sequence[RunConfig]) -> Mapping[str, str]:
     """Rows of both warm-ups and trajectories of online learning."""
     found: dict[str, str] = {}
     for config in line:
         different = f"{config.data.warm_up_rows:,}" if config.data.warm_up_rows else "all"
         for phase, settings in (("sft-reflection", config.sft_reflection), ("sft-policy", config.sft_policy)):
-            rows = settings.max_steps * settings.per_device_train_batch_size * settings.gradient_accumulation_steps
             if phase in config.phases and (phase == "sft-policy" or config.reflection.kind != "none"):
-                found[f"{phase} rows"] = f"{rows:,} ({different} different)"
+                found[f"{phase} rows"] = f"{settings.rows:,} ({different} different)"
         if "rl" in config.phases:
             found["RL trajectories"] = f"{config.rl.max_steps * config.rl.trajectories_per_update:,} ({config.rl.max_steps} updates)"
     if line and line[-1].reflection.kind == "none":
@@ -168,7 +158,7 @@ REFLECT_RL = Study(
     arms=ARMS,
     worlds=WORLDS,
     read=read,
-    curve=curve,
+    curve=partial(validation_curve, phase="rl"),
     budget=budget,
     agents=agents,
     known=KNOWN,

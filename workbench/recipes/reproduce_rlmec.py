@@ -5,14 +5,13 @@ pairs), and take the same number of updates of the same number of tokens.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from workbench.config import RunConfig
-from workbench.recipes.reproduce_study import Arm, Claim, Outcome, Outcomes, Study, World
+from workbench.recipes.reproduce_study import Arm, Claim, Outcome, Outcomes, Study, World, validation_curve
 from workbench.store.layout import RunPaths
-from workbench.store.reader import Run
 from workbench.store.solutions import read_evaluated, recorded_updates
 
 _AGAIN = "phases=[policy,evaluate]"
@@ -92,31 +91,18 @@ def read(paths: RunPaths) -> Outcomes:
     return {"test": Outcome(tuple(one.problem_id for one in answers), np.array([one.is_right for one in answers], dtype=np.float64))}
 
 
-def curve(paths: RunPaths) -> "pd.Series[float]":
-    """Accuracy on the validation problems by update."""
-    frame = Run(paths).evaluations()
-    if "success_rate" not in frame:
-        return pd.Series(dtype=float)
-    own = frame[frame["phase"] == "policy"].dropna(subset=["success_rate"])
-    return own.set_index("update")["success_rate"].astype(float)
-
-
 def budget(line: Sequence[RunConfig]) -> Mapping[str, str]:
     """Solutions of the warm-up, answers that were sampled, examples of the reward model, updates and tokens of the policy."""
     found: dict[str, str] = {}
     for config in line:
         settings = config.rlmec
         if "sft-policy" in config.phases:
-            warm_up = config.sft_policy
-            rows = warm_up.max_steps * warm_up.per_device_train_batch_size * warm_up.gradient_accumulation_steps
-            found["warm-up solutions"] = f"{rows:,} ({settings.problems.warm_up:,} different)"
+            found["warm-up solutions"] = f"{config.sft_policy.rows:,} ({settings.problems.warm_up:,} different)"
         if "sample" in config.phases:
             count = settings.problems.train * settings.sampling.samples_per_problem
             found["answers sampled"] = f"{count:,} to {settings.problems.train:,} problems"
         if "reward-model" in config.phases and settings.method == "rlmec":
-            training = settings.reward_model.training
-            rows = training.max_steps * training.per_device_train_batch_size * training.gradient_accumulation_steps
-            found["reward model examples"] = f"{rows:,}"
+            found["reward model examples"] = f"{settings.reward_model.training.rows:,}"
         if "policy" in config.phases:
             policy = settings.policy
             each = f"{policy.tokens_per_update:,} tokens" if policy.tokens_per_update else f"{policy.solutions_per_update:,} solutions"
@@ -131,7 +117,7 @@ RLMEC = Study(
     arms=ARMS,
     worlds=WORLDS,
     read=read,
-    curve=curve,
+    curve=partial(validation_curve, phase="policy"),
     budget=budget,
     claims=CLAIMS,
 )

@@ -7,7 +7,7 @@ No torch.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from workbench.config import RunConfig, apply_overrides, load_preset
 from workbench.errors import ConfigError, nearest
 from workbench.store.layout import RunPaths
+from workbench.store.reader import Run
 
 
 class Outcome(NamedTuple):
@@ -60,6 +61,9 @@ class World:
     seeds: int
     arm_settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of single arms in this world, after the arm's own."""
+
+
+_Part = TypeVar("_Part", Arm, World)
 
 
 class Known(NamedTuple):
@@ -118,10 +122,7 @@ class Study:
         Raises:
             ConfigError: There is none.
         """
-        found = next((one for one in self.arms if one.name == name), None)
-        if found is None:
-            raise ConfigError(f"{self.name} has no arm {name!r}; {nearest(name, [one.name for one in self.arms])}")
-        return found
+        return self._named("arm", name, self.arms)
 
     def world(self, name: str) -> World:
         """The world of that name.
@@ -129,9 +130,12 @@ class Study:
         Raises:
             ConfigError: There is none.
         """
-        found = next((one for one in self.worlds if one.name == name), None)
+        return self._named("world", name, self.worlds)
+
+    def _named(self, kind: str, name: str, among: Sequence[_Part]) -> _Part:
+        found = next((one for one in among if one.name == name), None)
         if found is None:
-            raise ConfigError(f"{self.name} has no world {name!r}; {nearest(name, [one.name for one in self.worlds])}")
+            raise ConfigError(f"{self.name} has no {kind} {name!r}; {nearest(name, [one.name for one in among])}")
         return found
 
     def with_parents(self, names: Sequence[str]) -> list[Arm]:
@@ -156,3 +160,12 @@ class Study:
         config = apply_overrides(load_preset(world.presets[scale]), [*own, f"seed={seed}"])
         name = f"{self.name}-{scale}-{world.name}-{arm.name}"
         return config.model_copy(update={"preset": name, "description": f"{self.title}, {world.title}: {arm.title}"})
+
+
+def validation_curve(paths: RunPaths, *, phase: str) -> "pd.Series[float]":
+    """Success on a run's validation tasks while ``phase`` went on, by update."""
+    frame = Run(paths).evaluations()
+    if "success_rate" not in frame:
+        return pd.Series(dtype=float)
+    own = frame[frame["phase"] == phase].dropna(subset=["success_rate"])
+    return own.set_index("update")["success_rate"].astype(float)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.errors import ConfigError, StoreError
-from workbench.evaluation.evaluate import assignments_for
+from workbench.evaluation.evaluate import assignments_for, evaluation_name
 from workbench.models.loading import POLICY, REFLECTION, load_player
 from workbench.recipes.reflect_rl import make_collector
 from workbench.recipes.session import Session, open_session
@@ -109,7 +109,7 @@ def batches(session: Session, *, tell: Callable[[str], object]) -> Iterator[Batc
         if phase == "evaluate":
             settings = config.evaluation
             weights = session.weights(POLICY)
-            name = "evaluate" if stage == session.make_env().stages[-1] else f"evaluate-{stage}"
+            name = evaluation_name(stage, session.make_env().stages)
             plays = assignments_for(
                 session.tasks[stage][settings.split],
                 stage=stage,
