@@ -79,6 +79,38 @@ def test_what_was_seen_stays_in_view(compact):
     assert "Carrying: nothing." in text
 
 
+def test_a_focused_observation_leaves_out_what_the_task_is_not_about():
+    whole, focused = (Household(**{**COMPACT, "observation": kind, "games": 60}, known=True) for kind in ("compact", "focused"))
+    left_out = 0
+    for task in whole.tasks("all"):
+        begin(whole, task), begin(focused, task)
+        for command in whole.oracle():
+            game = whole.twin.game
+            wanted = {thing.name for thing in game.things if thing.kind in (game.goal.thing, game.goal.place)}
+            shown = [{thing.name for thing in game.things if thing.name in env.observe()} for env in (whole, focused)]
+            assert shown[1] == shown[0] & wanted, "of what can be seen, what the task is about; the lamp of a look is its place"
+            left_out += len(shown[0] - wanted)
+            assert all(place.name in focused.observe() for place in game.receptacles)
+            assert focused.admissible_commands() == whole.admissible_commands() and focused.state_key() == whole.state_key()
+            whole.step(command), focused.step(command)
+    assert left_out > 100
+
+
+def test_a_focused_observation_says_that_a_wrong_thing_is_of_no_use():
+    env, dice = Household(**{**COMPACT, "observation": "focused", "games": 60}, known=True), random.Random(0)
+    said = {True: 0, False: 0}
+    for task in env.tasks("all"):
+        begin(env, task)
+        for _ in range(20):
+            wander(env, dice, 1)
+            held = env.twin.held
+            if held >= 0 and not env._over:
+                right = env.twin.game.things[held].kind == env.twin.game.goal.thing
+                said[right] += 1
+                assert (", of no use." in env.observe()) == (not right)
+    assert min(said.values()) > 20
+
+
 def test_known_shows_what_has_no_door_from_the_start():
     env = Household(**COMPACT, known=True)
     for task in env.tasks("all"):

@@ -12,7 +12,7 @@ from workbench.envs.household.generator import GameSet, generated_games
 from workbench.envs.household.names import LAMP, ROOMS, TASK_TYPES, THINGS
 from workbench.errors import EnvError, nearest
 
-OBSERVATIONS = ("paper", "compact")
+OBSERVATIONS = ("paper", "compact", "focused")
 COMMANDS = ("all", "useful")
 ENGINES = ("twin", "textworld")
 MOST_GAMES = 100_000

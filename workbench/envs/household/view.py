@@ -19,23 +19,26 @@ def seen_here(twin: Twin) -> int:
     return 1 << twin.place if twin.place != MIDDLE and twin.opened[twin.place] else 0
 
 
-def compact_view(twin: Twin, seen: int) -> str:
+def compact_view(twin: Twin, seen: int, *, focused: bool = False) -> str:
     """Place, carried thing and everything known, in up to five short lines.
 
     Args:
         twin: The game in play.
         seen: Bits of the receptacles whose contents were seen.
+        focused: Leave out things of other kinds than the task is about (and than the lamp that it needs); one that is carried is
+            said to be of no use.
     """
     game = twin.game
-    lines = [f"At: {_here(twin)}.", f"Carrying: {'nothing' if twin.held == HELD else described(twin, twin.held)}."]
+    lines = [f"At: {_here(twin, focused)}.", f"Carrying: {_carried(twin, focused)}."]
     others = [index for index in range(len(game.receptacles)) if index != twin.place]
-    full = [f"{game.receptacles[index].name}: {_contents(twin, index)}" for index in others if seen >> index & 1 and twin.contents[index]]
-    empty = [game.receptacles[index].name for index in others if seen >> index & 1 and not twin.contents[index]]
+    known = {index: _contents(twin, index, focused) for index in others if seen >> index & 1}
+    full = [f"{game.receptacles[index].name}: {contents}" for index, contents in known.items() if contents]
+    empty = [game.receptacles[index].name for index, contents in known.items() if not contents]
     unseen = [game.receptacles[index].name for index in others if not seen >> index & 1]
     if full:
         lines.append(f"Seen: {'; '.join(full)}.")
     if empty:
-        lines.append(f"Empty: {', '.join(empty)}.")
+        lines.append(f"{'Searched' if focused else 'Empty'}: {', '.join(empty)}.")
     if unseen:
         lines.append(f"Unseen: {', '.join(unseen)}.")
     return "\n".join(lines)
@@ -48,14 +51,26 @@ def described(twin: Twin, thing: int) -> str:
     return adjectives + twin.game.things[thing].name
 
 
-def _here(twin: Twin) -> str:
+def _here(twin: Twin, focused: bool) -> str:
     if twin.place == MIDDLE:
         return "middle of the room"
     place = twin.game.receptacles[twin.place]
     if not twin.opened[twin.place]:
         return f"{place.name}, closed"
-    return f"{place.name}{', open' if place.openable else ''}: {_contents(twin, twin.place)}"
+    return f"{place.name}{', open' if place.openable else ''}: {_contents(twin, twin.place, focused) or 'nothing'}"
 
 
-def _contents(twin: Twin, place: int) -> str:
-    return ", ".join(described(twin, thing) for thing in twin.contents[place]) or "nothing"
+def _carried(twin: Twin, focused: bool) -> str:
+    if twin.held == HELD:
+        return "nothing"
+    return described(twin, twin.held) + (", of no use" if focused and not _concerns(twin, twin.held) else "")
+
+
+def _contents(twin: Twin, place: int, focused: bool) -> str:
+    return ", ".join(described(twin, thing) for thing in twin.contents[place] if not focused or _concerns(twin, thing))
+
+
+def _concerns(twin: Twin, thing: int) -> bool:
+    """Whether the task is about things of this kind."""
+    goal = twin.game.goal
+    return twin.game.things[thing].kind in (goal.thing, goal.place)

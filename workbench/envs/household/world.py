@@ -61,9 +61,10 @@ class Household(TextEnv):
             things: Fewest and most things in a game.
             goal: Kind of thing and kind of receptacle that every task is about, such as ``(tomato, microwave)``.
             observation: ``paper`` shows the room and every command so far with its reply (Reflect-RL, section 6.3);
-                ``compact`` shows place, carried thing and what is known.
+                ``compact`` shows place, carried thing and what is known; ``focused``, an easier variant, leaves out of it
+                whatever lies about and is not of the kind that the task is about, and says of it, once carried, that it is of no use.
             commands: ``all`` that the engine admits, or ``useful`` without examine, help, inventory, look, close and slice.
-            known: An easier variant: what has no door is known from the start (shown in ``compact`` observations).
+            known: An easier variant: what has no door is known from the start (not shown in ``paper`` observations).
             step_cost: Subtracted from every reward.
             engine: ``twin``, or ``textworld`` for the real engine (the extra ``alfworld``), which plays the same games.
             games_dir: A folder whose ``game.tw-pddl`` files are played instead of generated games, such as
@@ -147,9 +148,9 @@ class Household(TextEnv):
         return Outcome(WIN_REWARD * self.success - self.options.step_cost, terminated=self.success)
 
     def observe(self) -> str:
-        """The room and the path so far, or in ``compact`` what is known; either way without the task."""
-        if self.options.observation == "compact":
-            return compact_view(self._twin, self._seen)
+        """The room and the path so far, or in few words what is known; either way without the task."""
+        if self.options.observation != "paper":
+            return compact_view(self._twin, self._seen, focused=self.options.observation == "focused")
         return self._twin.game.description + self._path
 
     def admissible_commands(self) -> tuple[str, ...]:
