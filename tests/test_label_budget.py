@@ -75,6 +75,7 @@ def test_half_a_line_of_a_killed_process_is_measured_again(study, tmp_path):
     pd.testing.assert_frame_equal(read_results(path), whole.iloc[:-1])
     pd.testing.assert_frame_equal(run_study(made, path, seeds=[0], designs=["random"])[[*KEYS, "quality"]], whole[[*KEYS, "quality"]])
     assert len(log) == len(whole) + 1
+    assert not pd.read_csv(path.with_name("fake-pools.csv")).duplicated(["pool", "seed"]).any(), "a pool is described once"
 
 
 def test_designs_choose_before_any_label_is_there(study):

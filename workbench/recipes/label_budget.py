@@ -127,6 +127,7 @@ def run_study(
     path.parent.mkdir(parents=True, exist_ok=True)
     pool_path = path.with_name(f"{path.stem}-pools.csv")
     known = {tuple(row) for row in read_results(path)[list(KEYS)].itertuples(index=False)} if path.exists() else set()
+    described = _described(pool_path)
     for seed in seeds:
         for name in pools or study.pools:
             keys = [(study.name, name, design, budget, seed) for budget in budgets or study.budgets for design in designs]
@@ -136,7 +137,8 @@ def run_study(
             began = time.process_time()
             arena = study.prepare(name, seed)
             seen = {"study": study.name, "pool": name, "seed": seed, "prompts": len(arena.pool)}
-            add_row(pool_path, {**seen, **arena.facts(), "cpu_seconds": round(time.process_time() - began, 2)})
+            if (study.name, name, seed) not in described:
+                add_row(pool_path, {**seen, **arena.facts(), "cpu_seconds": round(time.process_time() - began, 2)})
             for row in _measured(arena, missing):
                 add_row(path, row)
                 if on_row is not None:
@@ -187,6 +189,15 @@ def add_row(path: Path, row: Mapping[str, Any]) -> None:
         if file.tell() == 0:
             writer.writeheader()
         writer.writerow(row)
+
+
+def _described(path: Path) -> set[tuple[str, str, int]]:
+    """Study, pool and seed of every whole row of a table of pools."""
+    if not path.exists():
+        return set()
+    _cut_half_line(path)
+    with path.open(newline="", encoding="utf-8") as file:
+        return {(row["study"], row["pool"], int(row["seed"])) for row in csv.DictReader(file)}
 
 
 def _cut_half_line(path: Path) -> None:

@@ -89,6 +89,7 @@ WORLDS: dict[str, StateSettings] = {
                 "options": {"repositories": 24, "observation": "compact", "identify": "read", "vague_names": 0.0, "merge_first_two": True},
             },
             "policy": {"tiny": {**TINY, "n_positions": 224, "vocab_size": 1536, "pieces": "bare-words"}},
+            "reflection": {"max_new_tokens": 56},
             "data": {"trajectories": 600, "negatives": 0, "validation_share": 0.1, "test_share": 0.25},
         },
         stages=("depth-1", "all"),
