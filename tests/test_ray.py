@@ -244,7 +244,8 @@ def test_what_does_not_wait_any_more_is_left_alone(tmp_path, monkeypatch, state)
 
 # Real clusters --------------------------------------------------------------------------------------------
 
-SHORT = ["rl.save_steps=1", "rl.trajectories_per_update=8", "rl.eval_steps=0", "evaluation.trajectories=20"]
+UPDATES = 60  # long enough for an onlooker to see the middle, on a fast machine, too
+SHORT = [f"rl.max_steps={UPDATES}", "rl.save_steps=1", "rl.trajectories_per_update=8", "rl.eval_steps=0", "evaluation.trajectories=20"]
 SHORT += ["data.trajectories=40", "data.negatives=20", "sft_reflection.max_steps=12", "sft_policy.max_steps=12", "device.num_threads=1"]
 START_SECONDS = 900  # on a busy machine importing alone takes minutes
 
@@ -341,7 +342,7 @@ def test_a_sweep_outlives_a_killed_worker(root):
     assert attempts.pop(onlooker.killed[0]) == 2 and set(attempts.values()) == {1}, "nothing ran twice but what was lost"
     for one in runs:
         updates = [line["update"] for line in read_lines(RunPaths(one.path).metrics) if line["phase"] == "rl"]
-        assert updates == [1, 2, 3, 4, 5, 6], "each update once"
+        assert updates == [*range(1, UPDATES + 1)], "each update once"
 
 
 @pytest.mark.slow
