@@ -115,7 +115,7 @@ def curves_svg(own: pd.DataFrame, metric: str) -> str:
         value = low + span * step / 4
         y = _y(value, low, span)
         body.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{LEFT + PLOT}" y2="{y:.1f}" stroke="{GREY}" stroke-opacity="0.25"/>')
-        body.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end" font-size="11" fill="{GREY}">{value:.2f}</text>')
+        body.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end" font-size="11" fill="{GREY}">{value:.3g}</text>')
     for place, budget in enumerate(budgets):
         body.append(
             f'<text x="{_x(place, budgets):.1f}" y="{HEIGHT - 26}" text-anchor="middle" font-size="11" fill="{GREY}">{budget}</text>'
