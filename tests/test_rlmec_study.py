@@ -21,10 +21,10 @@ def differences(one, other, path=""):
 @pytest.mark.parametrize(
     ("arm", "settings"),
     [
-        ("sft", {"rlmec.method"}),
-        ("ppo-sequence", {"rlmec.method"}),
+        ("sft", {"rlmec.method", "rlmec.policy.learning_rate"}),
+        ("ppo-sequence", {"rlmec.method", "rlmec.policy.learning_rate"}),
         ("no-rl", {"rlmec.objective.rl_coef"}),
-        ("no-imitation", {"rlmec.objective.imitation_coef"}),
+        ("no-imitation", {"rlmec.objective.imitation_coef", "rlmec.policy.learning_rate"}),
         ("flat-weights", {"rlmec.objective.kept_weight"}),
         ("no-identity", {"rlmec.reward_model.identity_pairs", "phases"}),
         ("oracle-mask", {"rlmec.objective.reward", "rlmec.objective.rewriter"}),
