@@ -13,7 +13,7 @@ from scipy.stats import trim_mean
 
 from workbench.errors import DataError
 from workbench.evaluation.label_efficiency import Estimate
-from workbench.evaluation.statistics import LEVEL, student_half_width
+from workbench.evaluation.seeds import LEVEL, student_half_width
 from workbench.seeding import generator
 
 Array = NDArray[np.float64]

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import DataError
-from workbench.evaluation.statistics import LEVEL, student_half_width
+from workbench.evaluation.seeds import LEVEL, student_half_width
 from workbench.seeding import generator
 
 KEYS = ("study", "pool", "design", "budget", "seed")

@@ -1,10 +1,14 @@
 """What several runs that differ in their seed have in common: mean and interval."""
 
 from collections.abc import Sequence
+from math import sqrt
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
-from workbench.evaluation.statistics import student_half_width
+LEVEL = 0.95
 
 
 def over_seeds(curves: Sequence["pd.Series[float]"]) -> pd.DataFrame:
@@ -29,3 +33,17 @@ def over_seeds(curves: Sequence["pd.Series[float]"]) -> pd.DataFrame:
     values = pd.concat(once, axis=1, join="inner").dropna().sort_index()
     mean, half = values.mean(axis=1), student_half_width(values)
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half}, index=values.index)
+
+
+def student_half_width(values: ArrayLike) -> NDArray[np.float64]:
+    """Half of Student's 95 % interval of the mean over the last axis, (...,); NaN for one value, of which nobody knows how it varies.
+
+    Example:
+        >>> round(float(student_half_width([1.0, 2.0, 3.0])), 3)
+        2.484
+    """
+    values_N = np.asarray(values, dtype=np.float64)
+    count = values_N.shape[-1]
+    if count < 2:
+        return np.full(values_N.shape[:-1], np.nan)
+    return np.asarray(values_N.std(axis=-1, ddof=1) / sqrt(count) * stdtrit(count - 1, (1 + LEVEL) / 2))
