@@ -1,6 +1,6 @@
 """Accuracy of arms of the RLMEC study by learning rate, on seeds that the study does not use: how each arm's own rate was found.
 
-    python benchmarks/rlmec_rates.py [--seeds 5 6] [--rates 3e-5 1e-4 ...] [--arms rlmec sft ...] [--csv docs/rlmec/rates.csv]
+    python benchmarks/rlmec_rates.py [--seeds 5 6] [--rates 3e-5 1e-4 ...] [--arms rlmec sft ...] [--set a.b=c] [--csv docs/rlmec/rates.csv]
 
 The arms of a seed share one warm-up, as in the study; accuracy is that on the seed's 1,000 test problems. About 25 minutes of one core.
 The table is Markdown, means over seeds.
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[5, 6])
     parser.add_argument("--rates", type=float, nargs="+", default=list(RATES))
     parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="a setting of the arms' last phases")
     parser.add_argument("--csv", type=Path, help="where to write every accuracy")
     options = parser.parse_args()
     rows = []
@@ -40,7 +41,9 @@ def main() -> int:
                 print(f"seed {seed}: {accuracy(shared):.3f} after the warm-up", file=sys.stderr)
                 for rate in options.rates:
                     for arm in options.arms:
-                        found = accuracy(trained(Path(folder), arm, seed, f"rlmec.policy.learning_rate={rate}", parent=shared))
+                        found = accuracy(
+                            trained(Path(folder), arm, seed, f"rlmec.policy.learning_rate={rate}", *options.overrides, parent=shared)
+                        )
                         rows.append({"arm": arm, "rate": rate, "seed": seed, "accuracy": found})
     except WorkbenchError as error:
         print(f"rlmec_rates: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from workbench.models.responses import kin_batches, length_batches, response_log
 from workbench.trainers.rlmec import (
     edit_distance,
     edit_weights,
+    first_step_blamed,
     imitation_loss,
     importance_ratio,
     oracle_rewards,
@@ -106,6 +107,12 @@ def test_controls_by_hand():
     assert process_rewards([0, 0, 1, 2], 1, False).tolist() == pytest.approx([0.5, 0.5, -0.1, -0.1])
     assert process_rewards([0, 1], None, False).tolist() == pytest.approx([-0.1, -0.1])
     assert process_rewards([0, 1], None, True).tolist() == [0.5, 0.5]
+
+
+def test_what_follows_from_the_first_wrong_step_can_be_left_unblamed():
+    blamed = first_step_blamed(torch.tensor([0.0, 0.0, -0.1, -0.05, -0.1]), [0, 1, 1, 1, 2])
+    assert blamed.tolist() == pytest.approx([0.0, 0.0, -0.1, -0.05, 0.0])
+    assert first_step_blamed(torch.tensor([0.5, 0.0, 0.5]), [0, 1, 2]).tolist() == [0.5, 0.0, 0.5], "a right solution has no blame"
 
 
 def test_sequence_advantages_compare_within_groups():

@@ -71,6 +71,16 @@ def test_rlmec_takes_right_and_repaired_answers_once():
     assert right.rewards_T[-1].item() == pytest.approx(0.0) and wrong.rewards_T[-1].item() == pytest.approx(-0.1)
 
 
+def test_blame_can_end_with_the_first_wrong_step():
+    (_, every), (right, first) = samples(), samples(objective={"blamed": "first-step"})
+    lines = [WRONG.text.count("\n", 0, start) for start, _ in IDS.spans(WRONG.token_ids)]
+    blamed = [line for line, reward in zip(lines, every.rewards_T.tolist(), strict=True) if reward < 0]
+    assert len(set(blamed)) > 1, "there is blame behind the first wrong step"
+    expected = [0.0 if line > blamed[0] else reward for line, reward in zip(lines, every.rewards_T.tolist(), strict=True)]
+    assert first.rewards_T.tolist() == expected
+    assert torch.equal(right.rewards_T, samples()[0].rewards_T)
+
+
 def test_a_wrong_answer_that_nobody_could_mend_is_never_praised_or_imitated():
     # T8: whatever the reward model thinks of its tokens.
     everything = sources()

@@ -69,6 +69,11 @@ class ObjectiveSettings(Section):
         description="Who rewards tokens: the reward model; the same numbers dealt out anew in each response; "
         "the true edit set; the response as a whole; its steps",
     )
+    blamed: Literal["every-step", "first-step"] = Field(
+        "every-step",
+        description="Which tokens of a wrong solution can lose: all that have to change (the authors'), or those of its first "
+        "wrong step, since what follows from a mistake is often right given it",
+    )
     threshold: Share = Field(0.5, description="Probability under the reward model from which on a token is as good as kept")
     floor: float = Field(-0.1, le=0, description="Lowest reward of a token of a wrong solution")
     ceiling: float = Field(0.5, ge=0, description="Highest reward of a token of a right solution")

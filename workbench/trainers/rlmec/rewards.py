@@ -102,6 +102,30 @@ def process_rewards(
     return torch.where(torch.tensor(token_steps) < wrong_from, ceiling, floor)
 
 
+def first_step_blamed(rewards_T: Tensor, token_steps: Sequence[int]) -> Tensor:
+    """Rewards without the blame that lies behind the first step with any.
+
+    A reward model that mends a whole solution doubts what follows from a mistake, too, such as a number that was copied from it. Given the
+    mistake that is right: who punishes it teaches not to copy.
+
+    Args:
+        rewards_T: Of the tokens of one response. Float, (T,).
+        token_steps: For every token the step it belongs to, in order. (T,).
+
+    Returns:
+        The same rewards, those below 0 in later steps set to 0. Float32, (T,).
+
+    Example:
+        >>> first_step_blamed(torch.tensor([0.0, -0.5, -0.25]), [0, 1, 2]).tolist()
+        [0.0, -0.5, 0.0]
+    """
+    steps_T = torch.tensor(token_steps)
+    blamed_T = rewards_T < 0
+    if not blamed_T.any():
+        return rewards_T
+    return rewards_T.masked_fill(blamed_T & (steps_T > steps_T[blamed_T].min()), 0.0)
+
+
 def sequence_advantages(scores_S: Tensor, groups_S: Sequence[int] | None = None) -> Tensor:
     """One number for a whole response, from which others' mean is taken and whose spread is one.
 

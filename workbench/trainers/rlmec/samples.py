@@ -17,7 +17,14 @@ from workbench.seeding import generator
 from workbench.solutions import Problem, Response, Rewrite, Span, is_edited
 from workbench.store.solutions import Score
 from workbench.trainers.rlmec.edits import edit_weights, edited_places
-from workbench.trainers.rlmec.rewards import oracle_rewards, process_rewards, sequence_advantages, token_rewards, uniform_rewards
+from workbench.trainers.rlmec.rewards import (
+    first_step_blamed,
+    oracle_rewards,
+    process_rewards,
+    sequence_advantages,
+    token_rewards,
+    uniform_rewards,
+)
 
 
 @dataclass(frozen=True)
@@ -136,18 +143,21 @@ def _rewards(
     number: int,
 ) -> Tensor:
     limits = {"floor": settings.floor, "ceiling": settings.ceiling}
+    lines = [response.text.count("\n", 0, start) for start, _ in spans]
     if settings.reward == "uniform":
         return uniform_rewards(response.is_right, len(spans), **limits)
     if settings.reward == "process":
-        lines = [response.text.count("\n", 0, start) for start, _ in spans]
         return process_rewards(lines, rewrite.first_wrong_step, response.is_right, **limits)
     if settings.reward == "oracle-mask":
         if edited is None:
             raise DataError(
                 "objective.reward=oracle-mask needs the true edit set, which only the teacher `program` knows; use another reward"
             )
-        return oracle_rewards(edited, response.is_right, **limits)
-    rewards_T = token_rewards(probabilities, response.is_right, threshold=settings.threshold, **limits)
+        rewards_T = oracle_rewards(edited, response.is_right, **limits)
+    else:
+        rewards_T = token_rewards(probabilities, response.is_right, threshold=settings.threshold, **limits)
+    if settings.blamed == "first-step":
+        rewards_T = first_step_blamed(rewards_T, lines)
     if settings.reward == "shuffled":
         rewards_T = rewards_T[torch.from_numpy(generator(seed, "shuffled rewards", number).permutation(len(spans)))]
     return rewards_T
