@@ -20,9 +20,9 @@ from workbench.recipes import reproduce
 from workbench.recipes.reproduce import Piece, duration, foreman_of, left_line, pieces_of, seconds_left
 from workbench.recipes.reproduce_estimate import dry_run, work_seconds
 from workbench.recipes.reproduce_reflect_rl import REFLECT_RL
-from workbench.recipes.reproduce_report import report
-from workbench.recipes.reproduce_results import collect
-from workbench.recipes.reproduce_study import Known, Outcome, World
+from workbench.recipes.reproduce_report import claim_table, report
+from workbench.recipes.reproduce_results import WorldResults, collect
+from workbench.recipes.reproduce_study import Claim, Known, Outcome, World
 from workbench.recipes.sweep_command import Foreground
 from workbench.store.files import read_json
 from workbench.store.layout import RunPaths, run_names
@@ -225,6 +225,24 @@ def test_the_report_has_every_table(first, tmp_path, capsys):
     assert "secondary" in text and "oracle agent" in text and "| turns taken |" in text
     assert r"\begin{tabular}{lrrrr}" in (tmp_path / "results.tex").read_text(encoding="utf-8")
     assert json.loads(json.dumps(told))["finished"] == 8
+
+
+def test_what_is_expected_is_judged_between_any_two_arms():
+    dice = np.random.default_rng(0)
+    low = {seed: dice.uniform(0.1, 0.2, 60) for seed in range(5)}
+    high = {seed: scores + dice.uniform(0.3, 0.4, 60) for seed, scores in low.items()}
+    scores = {"one": {"full": high, "rl-only": low, "sft-only": high, "oracle": {}}}
+    claims = (
+        Claim("full", "rl-only", "up"),
+        Claim("rl-only", "sft-only", "down"),
+        Claim("full", "sft-only", "same"),
+        Claim("full", "oracle", "no"),
+    )
+    study = replace(REFLECT_RL, claims=claims)
+    world = replace(REFLECT_RL.world("taxi"), measures={"one": "one"})
+    *_, up, down, same = claim_table(study, [WorldResults(world, scores, {}, {})]).split("\n")
+    assert up.endswith("| shown |") and down.endswith("| refuted |") and same.endswith("| undecided |")
+    assert up.startswith("| up | DangerousTaxi, one | +0.3") and down.startswith("| down | DangerousTaxi, one | -0.3")
 
 
 def test_a_report_of_nothing_says_so(tmp_path):

@@ -28,6 +28,13 @@ def differences(one, other, path=""):
         ("flat-weights", {"rlmec.objective.kept_weight"}),
         ("no-identity", {"rlmec.reward_model.identity_pairs", "phases"}),
         ("oracle-mask", {"rlmec.objective.reward", "rlmec.objective.rewriter"}),
+        (
+            "rewards-only-uniform",
+            {
+                f"rlmec.{name}"
+                for name in ("objective.imitation_coef", "objective.clip", "objective.blamed", "objective.reward", "policy.learning_rate")
+            },
+        ),
     ],
 )
 def test_an_arm_differs_from_rlmec_in_its_own_settings_alone(arm, settings):

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from workbench.evaluation.comparison import paired_difference
+from workbench.evaluation.label_efficiency import Estimate, verdict
 from workbench.recipes.reproduce import Piece, duration
 from workbench.recipes.reproduce_results import (
     WorldResults,
@@ -94,7 +96,7 @@ def markdown(study: Study, pieces: Sequence[Piece], results: Sequence[WorldResul
         if found.curves:
             parts.append(f"![Learning curves]({curve_picture(found.world.name)})")
     if study.claims:
-        parts += ["## What the paper leads one to expect", claim_table(study, results, tables["results"])]
+        parts += ["## What the paper leads one to expect", claim_table(study, results)]
     if len(aggregated := tables["aggregate"]):
         parts += ["## All measures together", aggregate_lines(aggregated), "![Performance profiles](profile.svg)"]
     if study.known:
@@ -168,29 +170,22 @@ def unranked(study: Study, found: WorldResults) -> list[str]:
     return parts
 
 
-def claim_table(study: Study, results: Sequence[WorldResults], table: pd.DataFrame) -> str:
-    """What each comparison with the reference says, where both arms have runs: shown, refuted or undecided, by measure."""
+def claim_table(study: Study, results: Sequence[WorldResults]) -> str:
+    """What each comparison that the paper leads one to expect says, where both arms have runs: shown, refuted or undecided, by measure."""
     rows = []
     for claim in study.claims:
         for found in results:
-            for measure in found.world.measures:
-                judged = _judged(study, claim.worse, found, measure, table)
-                if judged:
-                    rows.append([claim.words, f"{found.world.title}, {found.world.measures[measure]}", *judged])
+            for measure, by_arm in found.scores.items():
+                apart = paired_difference(by_arm.get(claim.better, {}), by_arm.get(claim.worse, {}))
+                if apart is not None:
+                    where = f"{found.world.title}, {found.world.measures[measure]}"
+                    rows.append([claim.words, where, _signed(apart.mean, apart.low, apart.high), _judged(apart)])
     return table_lines(["expected", "where", "difference", "found"], rows)
 
 
-def _judged(study: Study, worse: str, found: WorldResults, measure: str, table: pd.DataFrame) -> list[str]:
-    if not len(table):
-        return []
-    own = table[(table["world"] == found.world.name) & (table["measure"] == measure) & (table["arm"] == worse)]
-    if not len(own) or pd.isna(own.iloc[0]["difference_mean"]):
-        return []
-    row = own.iloc[0]
-    told = _signed(-row["difference_mean"], -row["difference_high"], -row["difference_low"])
-    # The table's difference is the other arm less the reference: what lies below 0 there speaks for the reference.
-    words = {"no": "shown", "yes": "refuted", "undecided": "undecided", "": "one seed: nothing to say"}
-    return [told, words[str(row["verdict"])]]
+def _judged(apart: Estimate) -> str:
+    words = {"yes": "shown", "no": "refuted", "undecided": "undecided"}
+    return words[verdict(apart)] if apart.seeds > 1 else "one seed: nothing to say"
 
 
 def _signed(mean: float, low: float, high: float) -> str:
