@@ -70,9 +70,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class RunStopped(Exception):
-    """A person asked the run to stop; everything is saved."""
+    """A person asked the run to stop; everything is saved.
+
+    Attributes:
+        by_signal: Whether a signal to this process asked (Ctrl+C), and not the app or another command, which mean this run alone.
+    """
 
     def __init__(self, phase: str, step: int) -> None:
         super().__init__(f"stopped in {phase} after {step}")
         self.phase = phase
         self.step = step
+        self.by_signal = False

@@ -5,14 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from workbench.errors import RunStopped
 from workbench.store.layout import RunPaths
 
 
 @contextmanager
 def signals_stop(paths: RunPaths) -> Iterator[None]:
-    """Let the first interrupt or termination signal save and stop; the second one ends the process."""
+    """Let the first interrupt or termination signal save and stop; the second one ends the process.
+
+    Raises:
+        RunStopped: Says whether a signal was what asked for the stop.
+    """
+    asked = []
 
     def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
         paths.stop.touch()
         signal.signal(number, signal.default_int_handler)
 
@@ -23,6 +30,9 @@ def signals_stop(paths: RunPaths) -> Iterator[None]:
         return
     try:
         yield
+    except RunStopped as stopped:
+        stopped.by_signal = bool(asked)
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -210,13 +210,20 @@ class Foreground:
         self.show_progress = show_progress
 
     def launch(self, paths: RunPaths) -> None:
-        """Carry the run on to its end; how it ended stands in its folder."""
+        """Carry the run on to its end; how it ended stands in its folder.
+
+        Raises:
+            KeyboardInterrupt: A signal stopped it, which is meant for all that would come after it as well.
+        """
         from workbench.errors import RunStopped
         from workbench.recipes.execute import execute
 
         try:
             execute(paths, queue=False, show_progress=self.show_progress)
-        except (WorkbenchError, RunStopped):
+        except RunStopped as stopped:
+            if stopped.by_signal:
+                raise KeyboardInterrupt from stopped
+        except WorkbenchError:
             return
 
     def problem(self, paths: RunPaths) -> str | None:
