@@ -1,4 +1,4 @@
-"""What a policy's warm-up minimises: the log-likelihood of labels, with logits only where one is asked for."""
+"""What a warm-up minimises: the log-likelihood of labels or of texts, with logits only where one is asked for."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -53,3 +53,35 @@ def label_loss(player: LanguageModel, rows: Sequence[Sequence[int]], targets: Se
         lines = cross_entropy(logits_BKV[:, :-1].flatten(0, 1), asked_BK.flatten(), ignore_index=IGNORED)
     accuracy = float((last_BV.argmax(-1) == answers_B).float().mean())
     return LabelLoss(cross_entropy(last_BV, answers_B, reduction="none"), lines, accuracy)
+
+
+class TextLoss(NamedTuple):
+    """Of a batch of rows that end in a text."""
+
+    total: Tensor
+    """Sum of the negative log-likelihoods of the tokens that carry loss, nats, with gradient."""
+    accuracy: float
+    """Share of these tokens that are the most probable ones."""
+
+
+def text_loss(player: LanguageModel, rows: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> TextLoss:
+    """Score the end of every row, from its first token that carries loss on.
+
+    A reflection is a dozen tokens behind a prompt of a hundred or more, whose logits over the whole vocabulary nobody needs.
+
+    Args:
+        player: The language model, in the mode it is wanted in.
+        rows: Token ids.
+        targets: The same, or ``IGNORED`` where a token carries no loss; each row has one that does, and not its first.
+    """
+    batch = left_padded([row[:-1] for row in rows], player.pad_id, player.device)
+    first = [next(place for place, target in enumerate(row) if target != IGNORED) for row in targets]
+    kept = max(len(row) - place for row, place in zip(rows, first, strict=True))
+    logits_BKV = player.forward(batch, positions_kept=kept).logits.float()
+    # The last position of a row's input foretells its last token; a row shorter than that is padded at its beginning.
+    asked = [[IGNORED] * (kept + 1 - len(row)) + list(row[max(1, len(row) - kept) :]) for row in targets]
+    asked_N = torch.tensor(asked, device=logits_BKV.device).flatten()
+    logits_NV = logits_BKV.flatten(0, 1)
+    taught_N = asked_N != IGNORED
+    right = (logits_NV.detach().argmax(-1) == asked_N)[taught_N]
+    return TextLoss(cross_entropy(logits_NV, asked_N, ignore_index=IGNORED, reduction="sum"), float(right.float().mean()))

@@ -23,7 +23,7 @@ from workbench.data.sets import IGNORED, Row
 from workbench.errors import DataError
 from workbench.models.language_model import LanguageModel
 from workbench.seeding import derived_seed, generator
-from workbench.trainers.label_loss import is_for_labels, label_loss
+from workbench.trainers.label_loss import is_for_labels, label_loss, text_loss
 from workbench.trainers.optimizers import adamw
 
 
@@ -157,7 +157,7 @@ def train_quietly(trainer: Trainer) -> None:
 
 
 class _Trainer(SFTTrainer):
-    """TRL's trainer, with logits only where they are needed where a row ends in a label (the policy's)."""
+    """TRL's trainer, with logits only where they are needed."""
 
     def __init__(self, player: LanguageModel, **arguments: Any) -> None:
         self.player = player
@@ -165,15 +165,20 @@ class _Trainer(SFTTrainer):
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """Mean negative log-likelihood of the answer tokens, nats, and that of what lines are asked where they are."""
-        ids_BT, targets_BT, mask_BT = inputs["input_ids"], inputs["labels"], inputs["attention_mask"].bool()
-        if return_outputs or not is_for_labels(ids_BT, targets_BT):
+        if return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
+        ids_BT, targets_BT, mask_BT = inputs["input_ids"], inputs["labels"], inputs["attention_mask"].bool()
         rows, targets = ([one[mask].tolist() for one, mask in zip(part, mask_BT, strict=True)] for part in (ids_BT, targets_BT))
-        found = label_loss(self.player, rows, targets)
-        self._metrics["train"]["mean_token_accuracy"].append(found.accuracy)
-        # This pass's part of the optimizer step.
-        share = 1.0 if num_items_in_batch is None else int((targets_BT != IGNORED).sum()) / int(num_items_in_batch)
-        return (found.answers_B.sum() / len(rows) + found.lines) * share
+        taught = int((targets_BT != IGNORED).sum())
+        # Of the whole optimizer step, of which this pass may be a part.
+        in_all = taught if num_items_in_batch is None else int(num_items_in_batch)
+        if is_for_labels(ids_BT, targets_BT):
+            labels = label_loss(self.player, rows, targets)
+            self._metrics["train"]["mean_token_accuracy"].append(labels.accuracy)
+            return (labels.answers_B.sum() / len(rows) + labels.lines) * (taught / in_all)
+        text = text_loss(self.player, rows, targets)
+        self._metrics["train"]["mean_token_accuracy"].append(text.accuracy)
+        return text.total / in_all
 
 
 def _arguments(settings: SFTSettings, scratch: str, steps: int, player: LanguageModel, seed: int) -> SFTConfig:
