@@ -57,7 +57,7 @@ def test_every_cell_was_run_in_order_without_an_error(path):
 def test_outputs_are_seen_without_scripts_and_small(path):
     assert path.stat().st_size <= LARGEST
     kinds = {kind for cell in code(path) for output in cell["outputs"] for kind in output.get("data", {})}
-    assert kinds <= {"text/plain", "text/html", "image/svg+xml"}
+    assert kinds <= {"text/plain", "text/html", "text/markdown", "image/svg+xml"}
     assert "image/svg+xml" in kinds, "no picture"
     assert "<script" not in json.dumps([cell["outputs"] for cell in code(path)])
 

@@ -206,7 +206,8 @@ def test_processes_that_accelerate_starts_understand_one_another(tmp_path):
     command = launch_command("team_member", processes=2, threads=1, port=checked_port(None))
     environment = {**launch_environment(on_cpu=True), "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
-    assert result.returncode == 0, result.stderr[-2000:]
+    # What a library says before it aborts stands at the beginning, what accelerate says of it at the end.
+    assert result.returncode == 0, f"{result.stderr[:2000]}\n…\n{result.stderr[-1500:]}"
     assert result.stdout.count("alone: another process of the run has ended") == 1
 
 
