@@ -5,6 +5,7 @@ has its share of the turns in every gradient. The first one leads: it alone writ
 GPUs are summed by NCCL. Without partners nothing here costs anything.
 """
 
+import atexit
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -126,6 +127,8 @@ def join() -> Team:
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     with _heard():
         state = PartialState(cpu=on_cpu, timeout=_PATIENCE, **({"backend": "gloo"} if on_cpu else {}))
+        # A group that Python's end takes down has threads yet, and C++ then aborts the process: one that did all its work would count as dead.
+        atexit.register(torch.distributed.destroy_process_group)
         talk = None if on_cpu else torch.distributed.new_group(backend="gloo", timeout=_PATIENCE)
     team = ProcessTeam(state.process_index, state.num_processes, talk)
     # The warm-up is the leader's alone: trainers of other libraries must not take the team for theirs.
