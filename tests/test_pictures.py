@@ -1,6 +1,7 @@
 """Figures as SVG: marks stand where the numbers say, text is escaped, and what cannot be drawn is refused."""
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -137,6 +138,13 @@ def test_a_trajectory_becomes_a_book_with_a_frame_a_turn():
     groups = [element for element in parsed(picture.svg) if element.tag == f"{SVG}g"]
     assert len(groups) == len(record.turns)
     assert any(record.turns[0].command in text for text in words(picture.svg))
+
+
+def test_characters_that_no_picture_may_hold_are_shown_as_unknown():
+    record = make_trajectory(1)
+    first = replace(record.turns[0], reflection=replace(record.turns[0].reflection, text="go \x17\ufffe\ud800 <on>"))
+    drawn = words(trajectory_book(replace(record, turns=(first, *record.turns[1:]))).svg)
+    assert "go \ufffd\ufffd\ufffd <on>" in drawn
 
 
 def test_credit_is_drawn_token_by_token_with_its_number_and_gaps_stay_empty():

@@ -1,5 +1,6 @@
 """Pictures as a notebook shows and keeps them, and trajectories to leaf through."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _WIDTH, _LINE = 720, 16
 _WORDS = 104
 """Characters in a line of a frame."""
 _MOST_LINES = 24
+_NOT_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""What XML allows nowhere, escaped or not; an untrained player writes such characters, and no browser would draw the picture."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,16 @@ class Picture:
     """An SVG picture that JupyterLab, GitHub and a static page show alike.
 
     Attributes:
-        svg: One SVG element.
+        svg: One SVG element; characters that XML does not know stand as U+FFFD.
         label: What it shows, for who cannot see it.
     """
 
     svg: str
     label: str
+
+    def __post_init__(self) -> None:
+        """Make it an element that parses, whatever a player wrote."""
+        object.__setattr__(self, "svg", _NOT_XML.sub("\ufffd", self.svg))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg, "text/plain": self.label}

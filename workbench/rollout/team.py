@@ -127,7 +127,7 @@ def join() -> Team:
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     with _heard():
         state = PartialState(cpu=on_cpu, timeout=_PATIENCE, **({"backend": "gloo"} if on_cpu else {}))
-        # A group that Python's end takes down has threads yet, and C++ then aborts the process: one that did all its work would count as dead.
+        # A group that stands at the end of Python has threads yet, and C++ may abort a process that has done all its work.
         atexit.register(torch.distributed.destroy_process_group)
         talk = None if on_cpu else torch.distributed.new_group(backend="gloo", timeout=_PATIENCE)
     team = ProcessTeam(state.process_index, state.num_processes, talk)
