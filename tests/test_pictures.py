@@ -140,6 +140,16 @@ def test_a_trajectory_becomes_a_book_with_a_frame_a_turn():
     assert any(record.turns[0].command in text for text in words(picture.svg))
 
 
+def test_names_below_an_axis_shrink_where_they_would_run_into_one_another():
+    def sizes(names):
+        svg = parsed(figure_svg(go.Figure(go.Bar(x=names, y=[1.0] * len(names)))))
+        return {element.get("font-size") for element in svg.iter(f"{SVG}text") if element.text in names}
+
+    long = ["SFT + RL, no reflection", "random agent", "oracle agent", "SFT only", "Reflect-RL", "shuffled"]
+    assert sizes(["SFT", "RL"]) == {"12"}
+    assert len(sizes(long)) == 1 and 8 <= int(sizes(long).pop()) < 12
+
+
 def test_characters_that_no_picture_may_hold_are_shown_as_unknown():
     record = make_trajectory(1)
     first = replace(record.turns[0], reflection=replace(record.turns[0].reflection, text="go \x17\ufffe\ud800 <on>"))

@@ -6,6 +6,7 @@ rounded, and nothing depends on fonts, so that equal figures give equal text on 
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -185,12 +186,23 @@ def _reach(traces: Sequence[Any], which: str, barmode: str | None) -> list[float
     return found + (list(piles.values()) if barmode in ("stack", "relative") else [])
 
 
+def _size_beside(ticks: Sequence[tuple[float, str]]) -> int:
+    """Size at which names below a horizontal axis do not run into one another, 12 where there is room."""
+    for size in range(12, 8, -1):
+        wide = CHARACTER * size / 12 / 2
+        if all(wide * (len(words) + len(more)) <= abs(other - place) for (place, words), (other, more) in pairwise(ticks)):
+            return size
+    return 8
+
+
 def _ground(panel: Panel) -> list[str]:
     x, y = panel
     parts: list[str] = []
-    for place, words in x.ticks() if x.visible else []:
+    ticks = x.ticks() if x.visible else []
+    size = _size_beside(ticks)
+    for place, words in ticks:
         parts.append(f'<line x1="{place:.1f}" y1="{y.end:.1f}" x2="{place:.1f}" y2="{y.start:.1f}" stroke="{FAINT}"/>')
-        parts.append(text(place, max(y.start, y.end) + 15, words, anchor="middle"))
+        parts.append(text(place, max(y.start, y.end) + 15, words, size=size, anchor="middle"))
     for place, words in y.ticks() if y.visible else []:
         parts.append(f'<line x1="{x.start:.1f}" y1="{place:.1f}" x2="{x.end:.1f}" y2="{place:.1f}" stroke="{FAINT}"/>')
         parts.append(text(x.start - 6, place + 4, words, anchor="end"))
