@@ -28,7 +28,7 @@ from workbench.store.analysis import analysis_state, note_state, read_gains, sam
 from workbench.store.checkpoints import list_checkpoints
 from workbench.store.layout import RunPaths, create_run
 from workbench.store.reader import Run
-from workbench.store.turns import advice_counts, wrong_advice
+from workbench.store.turns import MOMENTS, advice_by_moment, advice_counts, wrong_advice
 from workbench.store.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("run")
@@ -84,6 +84,29 @@ def test_the_four_cases_are_told_apart(root):
     row = advice_counts(paths).iloc[0]
     assert [row[name] for name in ("right_followed", "advice_wasted", "misled", "resisted")] == [1, 1, 1, 1]
     assert list(wrong_advice(paths)["turn"]) == [2, 3]  # the one that followed it first
+
+
+def test_moments_are_told_by_what_was_done_before(root):
+    play = taxi_trajectory(0, stage="full", update=1, skill=1.0)
+    cases = [("north", "north", "north"), ("north", "south", "south"), ("east", "east", "west"), ("west", "west", "west")]
+    turns = [
+        dataclasses.replace(
+            play.turns[0], index=index, oracle_command=right, command=did, reflection=Reflection("", suggested_command=said)
+        )
+        for index, (right, said, did) in enumerate(cases)
+    ]
+    paths = create_run(root, CONFIG)
+    other = dataclasses.replace(play, trajectory_id=f"{play.trajectory_id}-b", turns=(turns[0],))
+    writer = RunWriter(paths)
+    writer.trajectories([dataclasses.replace(play, turns=tuple(turns)), other])
+    writer.flush()
+    found = advice_by_moment(paths).set_index("moment")
+    assert list(found.loc[MOMENTS[0], ["turns", "suggestion_right", "followed", "choice_right"]]) == [2, 2, 2, 2]
+    assert list(found.loc[MOMENTS[1], ["turns", "suggestion_right", "followed", "choice_right"]]) == [1, 0, 1, 0]
+    assert list(found.loc[MOMENTS[2], ["turns", "suggestion_right", "followed", "choice_right"]]) == [2, 2, 1, 1]
+    test = shown("reflections", run=paths.run_id)
+    assert "Before and after a mistake" in [heading.value for heading in test.subheader]
+    assert [list(frame.value["moment"]) for frame in test.dataframe if "moment" in frame.value] == [list(MOMENTS)]
 
 
 def test_silence_is_not_wrong_advice(root):

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from workbench.recipes.reproduce_study import Claim, Known, Outcome, World
 from workbench.recipes.sweep_command import Foreground
 from workbench.store.files import read_json
 from workbench.store.layout import RunPaths, run_names
+from workbench.store.reader import Run
 
 SETTINGS = (*CHAIN_SETTINGS, *SHORT_SETTINGS, "evaluation.stages=[short]", "data.warm_up_rows=40")
 CHAIN = World(
@@ -225,6 +227,29 @@ def test_the_report_has_every_table(first, tmp_path, capsys):
     assert "secondary" in text and "oracle agent" in text and "| turns taken |" in text
     assert r"\begin{tabular}{lrrrr}" in (tmp_path / "results.tex").read_text(encoding="utf-8")
     assert json.loads(json.dumps(told))["finished"] == 8
+
+
+def test_the_report_says_whose_advice_was_right_and_when(first, tmp_path, capsys):
+    _, pieces, _ = first
+    report(STUDY, pieces, tmp_path, draw=draw_study)
+    advice = pd.read_csv(tmp_path / "advice.csv")
+    assert set(advice["arm"]) == {"full"}  # the other has no reflections
+    paths = next(piece.row.paths for piece in pieces if piece.arm == "full" and piece.seed == 0)
+    own = advice[(advice["seed"] == 0) & (advice["stage"] == "long")].set_index("moment")
+    reader = Run(paths)
+    frame = reader.trajectories()
+    wanted = frame[(frame["phase"] == "evaluate") & (frame["stage"] == "long")]["trajectory_id"]
+    plays = [reader.trajectory(name).turns for name in wanted]
+    named = [[turn for turn in turns if turn.reflection.suggested_command is not None] for turns in plays]
+    assert own["turns"].sum() == sum(map(len, named))
+    firsts = [turns[0] for turns in plays if turns[0].reflection.suggested_command is not None]
+    assert own["turns"].get("first turn", 0) == len(firsts)
+    assert own["suggestion_right"].get("first turn", 0) == sum(one.reflection.suggested_command == one.oracle_command for one in firsts)
+    after = [now for turns in plays for before, now in pairwise(turns) if before.command != before.oracle_command]
+    after = [one for one in after if one.reflection.suggested_command is not None]
+    assert own["turns"].get("after another command", 0) == len(after)
+    assert own["followed"].get("after another command", 0) == sum(one.reflection.suggested_command == one.command for one in after)
+    assert "| arm | first turn: share of turns |" in capsys.readouterr().out
 
 
 def test_what_is_expected_is_judged_between_any_two_arms():

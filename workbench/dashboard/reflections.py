@@ -13,6 +13,7 @@ from workbench.dashboard.reflections_gain import leave_for_turn, open_turn
 from workbench.dashboard.run_sections import stage_names
 from workbench.errors import WorkbenchError
 from workbench.store.layout import RunPaths
+from workbench.store.turns import MOMENTS
 
 _MOST_ROWS = 300
 
@@ -58,6 +59,7 @@ def _show(paths: RunPaths) -> None:
         st.subheader("By stage", anchor=False)
         st.plotly_chart(cases_figure(chosen, stage_names(paths)), key="cases_figure")
         _tables(paths, counts)
+    _moments(paths, phase)
     _wrong(paths)
     reflections_gain.section(paths)
 
@@ -77,6 +79,32 @@ def _tables(paths: RunPaths, counts: pd.DataFrame) -> None:
         download_table(counts, f"{paths.run_id}-advice", key="advice")
     said = {name: int(counts[column].sum()) for column, (name, _) in CASES.items()}
     st.caption(" · ".join(f"{name}: {count:,}" for name, count in said.items()))
+
+
+def _moments(paths: RunPaths, phase: str | None) -> None:
+    """Draw how advice does before anything was done, on the oracle's way, and off it."""
+    found = turn_cache.moments(paths)
+    found = found if phase in (None, "all phases") else found[found["phase"] == phase]
+    if found.empty:
+        return
+    st.subheader("Before and after a mistake", anchor=False)
+    st.caption(
+        "A reflection player that was taught on mistakes is worth something after one, and costs something where it sees one that is none. "
+        "Turns by what was done just before."
+    )
+    sums = found.groupby("moment")[["turns", "suggestion_right", "followed", "choice_right"]].sum().reindex(MOMENTS).dropna()
+    shares = sums.drop(columns="turns").div(sums["turns"], axis=0)
+    shares.insert(0, "turns", sums["turns"].astype(int))
+    st.dataframe(
+        shares.reset_index(),
+        hide_index=True,
+        column_config={
+            "moment": st.column_config.TextColumn("what was done before", width=240),
+            "suggestion_right": st.column_config.NumberColumn("suggestion is the oracle's", format="percent"),
+            "followed": st.column_config.NumberColumn("choice is the suggestion", format="percent"),
+            "choice_right": st.column_config.NumberColumn("choice is the oracle's", format="percent"),
+        },
+    )
 
 
 def _wrong(paths: RunPaths) -> None:

@@ -53,6 +53,16 @@ def _advice(folder: str, changed: Stamp) -> pd.DataFrame:
     return turns.advice_counts(RunPaths(Path(folder)))
 
 
+def moments(paths: RunPaths) -> pd.DataFrame:
+    """The same counts at the first turn, on the oracle's way and off it, per phase and stage."""
+    return _moments(str(paths.folder), stamp(paths.trajectories))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _moments(folder: str, changed: Stamp) -> pd.DataFrame:
+    return turns.advice_by_moment(RunPaths(Path(folder)))
+
+
 def wrong_advice(paths: RunPaths, limit: int) -> pd.DataFrame:
     """Turns whose reflection suggests another command than the oracle's."""
     return _wrong_advice(str(paths.folder), stamp(paths.trajectories), limit)

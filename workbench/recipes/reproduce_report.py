@@ -11,6 +11,7 @@ import pandas as pd
 from workbench.evaluation.comparison import paired_difference
 from workbench.evaluation.label_efficiency import Estimate, verdict
 from workbench.recipes.reproduce import Piece, duration
+from workbench.recipes.reproduce_advice import advice_rows, advice_table
 from workbench.recipes.reproduce_results import (
     WorldResults,
     aggregate_table,
@@ -23,6 +24,7 @@ from workbench.recipes.reproduce_results import (
 )
 from workbench.recipes.reproduce_study import Study
 from workbench.store.files import write_whole, writing
+from workbench.store.turns import MOMENTS
 
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
 
@@ -47,6 +49,8 @@ def report(study: Study, pieces: Sequence[Piece], folder: Path, *, draw: Draw) -
         "profile": profile_table(study, results),
         "runs": run_table(study, pieces),
     }
+    if len(advice := advice_table(pieces)):
+        tables["advice"] = advice
     path = write_report(study, pieces, results, tables, folder)
     draw(study, results, tables, folder)
     print(path.read_text(encoding="utf-8"))
@@ -95,6 +99,8 @@ def markdown(study: Study, pieces: Sequence[Piece], results: Sequence[WorldResul
         parts += [f"## {found.world.title}", world_table(study, found, tables["results"]), *unranked(study, found)]
         if found.curves:
             parts.append(f"![Learning curves]({curve_picture(found.world.name)})")
+        if "advice" in tables:
+            parts += advice_lines(study, tables["advice"], found.world.name)
     if study.claims:
         parts += ["## What the paper leads one to expect", claim_table(study, results)]
     if len(aggregated := tables["aggregate"]):
@@ -102,6 +108,14 @@ def markdown(study: Study, pieces: Sequence[Piece], results: Sequence[WorldResul
     if study.known:
         parts.append(f"*paper*: {study.known_source}.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def advice_lines(study: Study, advice: pd.DataFrame, world: str) -> list[str]:
+    """Whose advice was right, and when, in one world; nothing where no arm has advice."""
+    rows = [[title_of(study, arm), *cells] for arm, cells in advice_rows(advice, world)]
+    header = ["arm", *(f"{moment}: {part}" for moment in MOMENTS for part in ("share of turns", "advice right", "followed"))]
+    words = "Advice in the last evaluation, all stages and seeds together, by the turn before; *right* is the oracle's own command."
+    return [words, table_lines(header, rows)] if rows else []
 
 
 def curve_picture(world: str) -> str:

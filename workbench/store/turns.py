@@ -5,6 +5,7 @@ import pandas as pd
 from workbench.store.ask import ask_turns
 from workbench.store.layout import RunPaths
 
+MOMENTS = ("first turn", "after the oracle's command", "after another command")
 _WITH_TEXT = "SELECT DISTINCT trajectory_id FROM turns WHERE contains(lower(reflection), lower($text))"
 _HISTORY = """
     SELECT phase, "update", option AS command, avg(probability) AS probability, count(*) AS turns,
@@ -24,6 +25,19 @@ _ADVICE = """
         count(*) FILTER (WHERE suggested_command <> oracle_command AND command = oracle_command) AS resisted,
         count(*) FILTER (WHERE suggested_command = oracle_command AND command <> suggested_command) AS advice_wasted
     FROM turns GROUP BY phase, stage, "update" ORDER BY phase = 'evaluate', "update", stage"""
+_MOMENTS = """
+    WITH told AS (
+        SELECT *, lag(command) OVER so_far AS did, lag(oracle_command) OVER so_far AS should, lag("index") OVER so_far AS before
+        FROM turns WINDOW so_far AS (PARTITION BY trajectory_id ORDER BY "index")),
+    judged AS (
+        SELECT *, CASE WHEN before IS NULL THEN 'first turn' WHEN did = should THEN 'after the oracle''s command'
+            ELSE 'after another command' END AS moment
+        FROM told WHERE suggested_command IS NOT NULL AND oracle_command IS NOT NULL AND (before IS NULL OR should IS NOT NULL))
+    SELECT phase, stage, moment, count(*) AS turns,
+        count(*) FILTER (WHERE suggested_command = oracle_command) AS suggestion_right,
+        count(*) FILTER (WHERE suggested_command = command) AS followed,
+        count(*) FILTER (WHERE command = oracle_command) AS choice_right
+    FROM judged GROUP BY phase, stage, moment ORDER BY phase = 'evaluate', phase, stage, moment"""
 _WRONG_ADVICE = """
     SELECT trajectory_id, "index" AS turn, phase, stage, "update", task, suggested_command, oracle_command, command, reward, return_to_go,
         success, probabilities[list_position(admissible_commands, oracle_command)] AS p_right, reflection
@@ -59,6 +73,18 @@ def advice_counts(paths: RunPaths) -> pd.DataFrame:
         StoreError: The parts cannot be read.
     """
     return ask_turns(paths, _ADVICE)
+
+
+def advice_by_moment(paths: RunPaths) -> pd.DataFrame:
+    """How the advice did at the first turn, on the oracle's way and off it: a row of counts of turns per phase, stage and moment.
+
+    Columns: phase, stage, moment (one of ``MOMENTS``: nothing was done yet, the last command was the oracle's, it was another), turns
+    (a command was suggested and the oracle's noted), and of these suggestion_right, followed, choice_right.
+
+    Raises:
+        StoreError: The parts cannot be read.
+    """
+    return ask_turns(paths, _MOMENTS)
 
 
 def wrong_advice(paths: RunPaths, limit: int = 500) -> pd.DataFrame:
