@@ -39,8 +39,7 @@ def advice_rows(table: pd.DataFrame, world: str) -> list[tuple[str, list[str]]]:
     for arm, of_arm in own.groupby("arm", sort=False):
         sums = of_arm.groupby("moment")[list(COUNTS)].sum().reindex(MOMENTS, fill_value=0)
         cells = []
-        for moment in MOMENTS:
-            turns, right, followed = (int(sums.loc[moment, name]) for name in COUNTS[:3])
+        for turns, right, followed in sums[list(COUNTS[:3])].to_numpy(dtype=int):
             cells += [f"{turns / sums['turns'].sum():.3f}", *(f"{part / turns:.3f}" if turns else "" for part in (right, followed))]
         rows.append((str(arm), cells))
     return rows
