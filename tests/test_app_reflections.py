@@ -70,17 +70,22 @@ def test_counts_are_those_of_the_turns(run):
     assert totals["right_followed"] == sum(said == right == did for said, right, did in told)
 
 
-def test_the_four_cases_are_told_apart(root):
-    play = taxi_trajectory(0, stage="full", update=1, skill=1.0)
-    cases = [("north", "north", "north"), ("north", "north", "south"), ("north", "south", "south"), ("north", "south", "north")]
-    turns = [
+def _turns_told(play, cases):
+    """A turn for each case: the oracle's command, the suggested one, the chosen one."""
+    return tuple(
         dataclasses.replace(
             play.turns[0], index=index, oracle_command=right, command=did, reflection=Reflection("", suggested_command=said)
         )
         for index, (right, said, did) in enumerate(cases)
-    ]
+    )
+
+
+def test_the_four_cases_are_told_apart(root):
+    play = taxi_trajectory(0, stage="full", update=1, skill=1.0)
+    cases = [("north", "north", "north"), ("north", "north", "south"), ("north", "south", "south"), ("north", "south", "north")]
+    turns = _turns_told(play, cases)
     paths = create_run(root, CONFIG)
-    _write(paths, dataclasses.replace(play, turns=tuple(turns)))
+    _write(paths, dataclasses.replace(play, turns=turns))
     row = advice_counts(paths).iloc[0]
     assert [row[name] for name in ("right_followed", "advice_wasted", "misled", "resisted")] == [1, 1, 1, 1]
     assert list(wrong_advice(paths)["turn"]) == [2, 3]  # the one that followed it first
@@ -89,16 +94,11 @@ def test_the_four_cases_are_told_apart(root):
 def test_moments_are_told_by_what_was_done_before(root):
     play = taxi_trajectory(0, stage="full", update=1, skill=1.0)
     cases = [("north", "north", "north"), ("north", "south", "south"), ("east", "east", "west"), ("west", "west", "west")]
-    turns = [
-        dataclasses.replace(
-            play.turns[0], index=index, oracle_command=right, command=did, reflection=Reflection("", suggested_command=said)
-        )
-        for index, (right, said, did) in enumerate(cases)
-    ]
+    turns = _turns_told(play, cases)
     paths = create_run(root, CONFIG)
     other = dataclasses.replace(play, trajectory_id=f"{play.trajectory_id}-b", turns=(turns[0],))
     writer = RunWriter(paths)
-    writer.trajectories([dataclasses.replace(play, turns=tuple(turns)), other])
+    writer.trajectories([dataclasses.replace(play, turns=turns), other])
     writer.flush()
     found = advice_by_moment(paths).set_index("moment")
     assert list(found.loc[MOMENTS[0], ["turns", "suggestion_right", "followed", "choice_right"]]) == [2, 2, 2, 2]
