@@ -49,11 +49,8 @@ WORLDS = (
     World(
         "explore",
         "AutoExplore",
-        {"tiny": "explore-quickstart", "paper": "explore-stdlib"},
-        {
-            "tiny": ("env.options.depth=2", "env.options.merge_first_two=true", "evaluation.stages=[depth-1,depth-2]"),
-            "paper": ("evaluation.stages=[depth-1,depth-2]", *_PAPER),
-        },
+        {"tiny": "explore-study", "paper": "explore-stdlib"},
+        {"paper": ("evaluation.stages=[depth-1,depth-2]", *_PAPER)},
         {"depth-1": "depth 1", "depth-2": "depth 2"},
         MOST,
         seeds=3,
@@ -61,7 +58,7 @@ WORLDS = (
     World(
         "household-tomato",
         "household, tomato to microwave",
-        {"tiny": "household-quickstart", "paper": "household-tomato"},
+        {"tiny": "household-study", "paper": "household-tomato"},
         {"tiny": ("env.options.task_types=[pick]", "env.options.goal=[tomato, microwave]"), "paper": _PAPER},
         {"all": "tomato to microwave"},
         MOST,
@@ -70,9 +67,8 @@ WORLDS = (
     World(
         "household",
         "household, all six types",
-        {"tiny": "household-quickstart", "paper": "household-tomato"},
+        {"tiny": "household-study", "paper": "household-tomato"},
         {
-            "tiny": ("env.options.task_types=[pick, look, clean, heat, cool, two]",),
             "paper": ("env.options.task_types=[pick, look, clean, heat, cool, two]", "env.options.goal=null", *_PAPER),
         },
         {"all": "all six types"},
