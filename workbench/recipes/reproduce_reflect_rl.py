@@ -59,7 +59,17 @@ WORLDS = (
         "household-tomato",
         "household, tomato to microwave",
         {"tiny": "household-study", "paper": "household-tomato"},
-        {"tiny": ("env.options.task_types=[pick]", "env.options.goal=[tomato, microwave]"), "paper": _PAPER},
+        {
+            # One goal is soon learned: with 12,000 rows and 2,800 steps supervision alone has 0.98, with these 0.80 (seed 13).
+            "tiny": (
+                "env.options.task_types=[pick]",
+                "env.options.goal=[tomato, microwave]",
+                "data.warm_up_rows=700",
+                "sft_reflection.max_steps=400",
+                "sft_policy.max_steps=800",
+            ),
+            "paper": _PAPER,
+        },
         {"all": "tomato to microwave"},
         MOST,
         seeds=3,
