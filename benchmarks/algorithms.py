@@ -114,7 +114,9 @@ def main() -> int:
                 from trl_contestant import TrlContestant
 
                 first = ours[0].loop
-                theirs = TrlContestant(root, first.config, first.tasks[options.stage], options, Score("TRL's GRPO"))
+                theirs = TrlContestant(
+                    root, first.config, first.tasks[options.stage], options, Score("TRL's GRPO"), like=max(one.success[0] for one in scores)
+                )
                 scores.append(theirs.score)
                 theirs.run(between=lambda: take_turns(ours, options.budget))
             while take_turns(ours, options.budget):
@@ -140,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--group-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--trl-warm-up-steps", type=int, default=600, help="of TRL's model (default: %(default)s)")
+    parser.add_argument("--trl-warm-up-steps", type=int, default=600, help="of TRL's model at most (default: %(default)s)")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="a setting of all of ours, a.b=c")
     return parser
 

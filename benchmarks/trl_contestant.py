@@ -38,22 +38,23 @@ CALL, CALLED = '<tool_call>\n{"name": "act", "arguments": {"command": "', '"}}\n
 USER = "Play.\n"
 LONGEST = 1024
 """Tokens of a conversation's turns; a trajectory of 20 turns has about 600."""
+BETWEEN = 20
+"""Steps of the warm-up between two judgements."""
 WORLD = "taxi"
 
 
 class TrlContestant:
     """One training by TRL; the score is kept as the others' is."""
 
-    def __init__(self, root: Path, config: RunConfig, tasks: Splits, options: argparse.Namespace, score: Any) -> None:
+    def __init__(self, root: Path, config: RunConfig, tasks: Splits, options: argparse.Namespace, score: Any, *, like: float) -> None:
         self.config, self.tasks, self.options, self.score = config, tasks, options, score
         plays = [oracle_play(task, options.stage) for task in tasks["train"]]
         self.tokenizer = conversation_tokenizer(plays, config.policy.tiny.vocab_size)
         size = config.policy.tiny.model_copy(update={"n_positions": 2 * LONGEST})
         model = build_tiny(size, self.tokenizer, seed=derived_seed(options.seed, "weights", "policy"))
         self.player = LanguageModel(model.eval(), self.tokenizer, adapter=None, name="tiny")
-        self._warm_up(plays)
         self.root = root
-        self.evaluate()
+        self._warm_up(plays, like)
 
     def run(self, between: Callable[[], object]) -> None:
         """Train to the target or the end of the budget; ``between`` is called after every step, off the clock."""
@@ -148,23 +149,31 @@ class TrlContestant:
     def _count(self) -> None:
         self.score.turns += 1
 
-    def _warm_up(self, plays: Sequence[tuple[str, list[tuple[str, str]]]]) -> None:
-        changes = [f"sft_policy.max_steps={max(1, self.options.trl_warm_up_steps)}", "sft_policy.per_device_train_batch_size=16"]
-        settings = apply_overrides(self.config, changes).sft_policy
-        rows = [conversation_row(play, self.tokenizer) for play in plays]
+    def _warm_up(self, plays: Sequence[tuple[str, list[tuple[str, str]]]], like: float) -> None:
+        """Learn from the oracle's plays until the others' success before any update is reached; the last judgement counts as the first."""
+        longest = max(1, self.options.trl_warm_up_steps)
+        settings = apply_overrides(self.config, [f"sft_policy.max_steps={longest}", "sft_policy.per_device_train_batch_size=16"]).sft_policy
+        rows, steps = [conversation_row(play, self.tokenizer) for play in plays], prepare(self.player, settings)
         started = time.perf_counter()
-        train_segment(
-            self.player,
-            rows,
-            prepare(self.player, settings),
-            settings,
-            start=0,
-            stop=settings.max_steps,
-            seed=self.options.seed,
-            on_log=lambda step, metrics: None,
-            on_step=lambda step: False,
-        )
-        print(f"TRL's model warmed up in {time.perf_counter() - started:.0f} s", flush=True)
+        for done in range(0, longest, BETWEEN):
+            stop = min(done + BETWEEN, longest)
+            train_segment(
+                self.player,
+                rows,
+                steps,
+                settings,
+                start=done,
+                stop=stop,
+                seed=self.options.seed,
+                on_log=lambda step, metrics: None,
+                on_step=lambda step: False,
+            )
+            self.evaluate()
+            if self.score.success[-1] >= like:
+                break
+            if stop < longest:
+                self.score.success.clear()
+        print(f"TRL's model warmed up in {time.perf_counter() - started:.0f} s: {stop} steps", flush=True)
 
 
 class CountingTool(TextTool):
