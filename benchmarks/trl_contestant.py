@@ -171,8 +171,7 @@ class TrlContestant:
             self.evaluate()
             if self.score.success[-1] >= like:
                 break
-            if stop < longest:
-                self.score.success.clear()
+        del self.score.success[:-1]
         print(f"TRL's model warmed up in {time.perf_counter() - started:.0f} s: {stop} steps", flush=True)
 
 
